@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use gemscope::preprocess::{PATCH_SIDE, needed_size, prepare, prepare_reduced, rescale};
+use gemscope::preprocess::{PATCH_SIDE, Rescaling, needed_size, prepare, prepare_reduced};
 use gemscope::record::{Budget, BudgetChoice};
 
 #[derive(Parser)]
@@ -107,7 +107,7 @@ fn one(args: &Args, path: &Path) {
     // Into memory that the last image's values were in, as the vision graph's input is.
     VALUES.with_borrow_mut(|values| {
         values.clear();
-        values.extend(view.patches.pixels.iter().map(|&byte| rescale(byte)));
+        values.extend(view.patches.pixels.iter().map(|&byte| Rescaling::Multiply.of(byte)));
         values.resize(padded * view.patches.patch_values(), 0.0);
         std::hint::black_box((values, &view));
     });

@@ -262,8 +262,15 @@ pub fn read_fields(record: &mut Record, schema: &AnswerSchema) {
     }
     let read = |answer: &Answer| schema.read(&plain_text(&answer.text));
     record.fields = record.answers.iter().find_map(read).map(Box::new);
-    if record.fields.is_none() {
+    let Some(fields) = &record.fields else {
         record.status = AnswerStatus::Refused;
+        return;
+    };
+    if let Some(clip) = &record.clip {
+        let outside = schema.times_outside(fields, clip.seconds);
+        if outside > 0 {
+            record.notes.push(Note::new(NoteKind::TimesDoNotFit, outside));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Notes for the user about images that were left out or repaired.
 
+use gemscope::preprocess::CLIP_FRAMES;
 use gemscope::record::NoteKind;
 use gemscope::session::Summary;
 use gemscope::source::{Besides, Source};
@@ -51,6 +52,10 @@ pub(crate) fn made_good(summary: &Summary) -> Vec<String> {
         ),
         (count(NoteKind::NearBlack), "look black in their 16 bits".to_owned()),
         (count(NoteKind::Animated), "are animations: their first frame was looked at".to_owned()),
+        (
+            count(NoteKind::FewFrames),
+            format!("are videos of fewer than {CLIP_FRAMES} frames, which were all shown"),
+        ),
     ];
     lines
         .into_iter()

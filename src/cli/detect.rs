@@ -187,7 +187,7 @@ fn finish(
     }
     summary.written.extend(exported.written.iter().cloned());
     let outcome = &finished.outcome;
-    report(&summary, args.json)?;
+    report(&summary, args.pipeline.source.clip.clip, args.json)?;
     if outcome.left > 0 {
         messages::say(&format!(
             "Stopped with {} images left; the same command goes on.",
@@ -206,7 +206,7 @@ pub(super) fn under_other_names(moved: usize) -> String {
     if moved == 0 { String::new() } else { format!(" ({moved} under other names)") }
 }
 
-fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
+fn report(summary: &Summary, clip: bool, json: bool) -> anyhow::Result<()> {
     if summary.shrunk_below_half > 0 {
         messages::say(&format!(
             "{} images were shrunk below half their size, where small things are lost; --budget \
@@ -214,7 +214,7 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
             summary.shrunk_below_half
         ));
     }
-    if let Some(texts) = summary.statuses.get(&AnswerStatus::Text) {
+    if let Some(texts) = summary.statuses.get(&AnswerStatus::Text).filter(|_| !clip) {
         messages::say(&format!(
             "{texts} answers are text: it stands in jsonl, csv and html, and in no data set (but \
              the fields of --schema do); if boxes were asked for, say --answer boxes."

@@ -401,6 +401,10 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
             "--labels, --phrase or --prompt say what to ask about all other images"
         }
         SessionError::OfRow { error, .. } => return flags(error),
+        SessionError::ClipOnServer => "--frames 32 asks it about single frames",
+        SessionError::NoBoxesInClip => {
+            "--frames in place of --clip finds boxes in single frames; --clip goes with --prompt"
+        }
         _ => return None,
     };
     Some(words.into())

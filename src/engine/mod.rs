@@ -48,6 +48,7 @@
 //! }
 //! ```
 
+mod clip;
 mod effort;
 mod onnx;
 mod question;
@@ -61,6 +62,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use clip::Clip;
 pub use effort::Effort;
 pub use onnx::OnnxEngine;
 pub use question::{ExplainQuestion, FindQuestion, ImageQuestions, Question, RateQuestion};

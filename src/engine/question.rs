@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::answer::{ParsedBox, Reading, TokenSpan};
 use crate::digest;
 use crate::generate::{Grammar, Words};
-use crate::prompt::{Conversation, Prompts, Query};
+use crate::prompt::{Conversation, PromptError, Prompts, Query};
 use crate::record::{Answer, AnswerKind, Rating, Task};
 use crate::server::AnswerForm;
 
@@ -131,6 +131,22 @@ impl ImageQuestions {
     pub fn is_for_text(&self) -> bool {
         let text = |question: &Question| matches!(question, Question::Find(find) if find.kind == AnswerKind::Text);
         self.questions.iter().all(text)
+    }
+
+    /// The same about a whole video with frames at these times, each of `soft_tokens`.
+    ///
+    /// # Errors
+    /// [`PromptError`] if a prompt is longer than the model takes.
+    pub fn about_frames(&self, stamps: &[String], soft_tokens: u32) -> Result<Self, PromptError> {
+        let about = |question: &Question| {
+            let mut question = question.clone();
+            if let Question::Find(find) = &mut question {
+                find.query = find.query.about_frames(stamps, soft_tokens)?;
+            }
+            Ok(question)
+        };
+        let questions = self.questions.iter().map(about).collect::<Result<_, PromptError>>()?;
+        Ok(Self { labels: self.labels.clone(), questions })
     }
 
     /// How many requests all questions about a view make at once.

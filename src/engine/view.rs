@@ -7,7 +7,8 @@ use ndarray::Array3;
 
 use crate::image::{ReducedImage, UprightImage};
 use crate::preprocess::{
-    PatchGrid, PlannedView, Region, ResizeError, TargetSize, prepare_reduced, prepare_view, resize,
+    PatchGrid, PlannedView, Region, ResizeError, TargetSize, plan_frame, prepare_frame,
+    prepare_reduced, prepare_view, resize,
 };
 use crate::record::{BBox, Budget, BudgetChoice};
 
@@ -71,6 +72,22 @@ impl ShownView {
                     size,
                     resize(&image.pixels(x, y, width, height), width, height, size)?.into_owned(),
                 )
+            }
+        };
+        Ok(Self { region, budget, size, pixels, hold: None })
+    }
+
+    /// A frame of a whole video.
+    ///
+    /// # Errors
+    /// As [`Self::of`], and if no target size exists.
+    pub fn of_frame(image: &UprightImage, form: ViewForm) -> Result<Self, ResizeError> {
+        let PlannedView { region, budget, size } = plan_frame(image.width, image.height)?;
+        let pixels = match form {
+            ViewForm::Patches { side } => ViewPixels::Patches(prepare_frame(image, side)?.patches),
+            ViewForm::Rgb => {
+                let resized = resize(&image.rgb, image.width, image.height, size)?;
+                rgb(size, resized.into_owned())
             }
         };
         Ok(Self { region, budget, size, pixels, hold: None })

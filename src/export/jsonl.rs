@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Capture, Detection, FoundPoint, Note, Record};
+use crate::record::{AnswerStatus, Capture, Detection, FoundPoint, Note, Record, ShownClip};
 
 /// One image, and what was found in it.
 #[derive(Serialize)]
@@ -18,6 +18,9 @@ struct Line<'r> {
     width: u32,
     /// Height of the upright image in pixels; 0 if it could not be decoded.
     height: u32,
+    /// The frames that were shown, of a record about a whole video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip: Option<&'r ShownClip>,
     /// How it ended.
     status: AnswerStatus,
     /// Why it failed.
@@ -55,6 +58,7 @@ impl<'r> Line<'r> {
             image: &record.image,
             width: record.width,
             height: record.height,
+            clip: record.clip.as_deref(),
             status: record.status,
             reason: record.reason.as_deref(),
             detections: &record.detections,

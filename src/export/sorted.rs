@@ -114,6 +114,10 @@ pub(super) fn put(
     sort: SortBy,
 ) -> Result<Result<(), String>, ExportError> {
     let mut done = Ok(());
+    if record.clip.is_some() && sort != SortBy::Link {
+        // What is known of its content here is one frame.
+        return Ok(Err("a whole clip is sorted by links, not copied".to_owned()));
+    }
     if let Some(file) = images.file(record).filter(|_| sort == SortBy::Link) {
         // A link that leads nowhere would be found only when the images are needed.
         let Ok(file) = file.canonicalize() else {

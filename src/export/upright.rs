@@ -12,6 +12,8 @@ use rayon::prelude::*;
 
 use super::{ExportError, Exported, Format, Run};
 use crate::digest;
+use crate::ffmpeg::{self, Ffmpeg};
+use crate::files;
 use crate::gate::ByteGate;
 use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
@@ -92,7 +94,7 @@ impl<'i> Images<'i> {
     /// in.
     pub(super) fn original(&self, record: &Record) -> PathBuf {
         let path = match self.place(record) {
-            Ok(Place::File(path)) => path,
+            Ok(Place::File(path) | Place::Clip(path)) => path,
             Ok(Place::Entry { archive, .. }) => archive.to_path_buf(),
             Ok(Place::Frame { clip, .. }) => clip.file().to_owned(),
             Ok(Place::Remote { .. }) | Err(_) => self.folder.join(path_of(&record.image)),
@@ -112,7 +114,7 @@ impl<'i> Images<'i> {
             );
         }
         let vouched = |place: &Place| match place {
-            Place::File(path) => {
+            Place::File(path) | Place::Clip(path) => {
                 record.sha256.is_some() || !path.exists() || self.locator.holds(path)
             }
             Place::Frame { clip, .. } => record.sha256.is_some() || self.locator.holds(clip.file()),
@@ -123,7 +125,8 @@ impl<'i> Images<'i> {
             .ok_or_else(|| format!("{}: the name leads out of this folder", self.folder.display()))
     }
 
-    /// The bytes of the file that was answered about.
+    /// The bytes of the file that was answered about; of a whole video, its first frame as a BMP
+    /// file.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
@@ -137,6 +140,9 @@ impl<'i> Images<'i> {
         };
         let changed =
             || "the file is not the one that was answered about; run detect again".to_owned();
+        if record.clip.is_some() {
+            return self.first_frame(record, &place).map_err(named);
+        }
         let content = place.open().map_err(named)?;
         let read = read_file(content, self.apply_orientation, most_pixels(record));
         let bytes = read.map_err(|error| match error {
@@ -154,6 +160,22 @@ impl<'i> Images<'i> {
         );
         same_size(record, size.map_err(|error| error.to_string())?)?;
         Ok(bytes)
+    }
+
+    /// The first frame of the video that was answered about as a whole.
+    ///
+    /// # Errors
+    /// Why it is not to be had, in words.
+    fn first_frame(&self, record: &Record, place: &Place) -> Result<Vec<u8>, String> {
+        let (Place::File(path) | Place::Clip(path)) = place else {
+            return Err("is not a file".to_owned());
+        };
+        let hash = files::open(path).and_then(digest::hex_of).map_err(|error| error.to_string())?;
+        if record.sha256.as_ref().is_some_and(|known| *known != hash) {
+            return Err("is not the video that was answered about".to_owned());
+        }
+        let frame = Ffmpeg::find().and_then(|ffmpeg| ffmpeg::first_frame(&ffmpeg, path));
+        frame.map_err(|error| error.to_string())
     }
 
     /// `work` applied to the pixels of `bytes`, which are the record's image.

@@ -6,7 +6,7 @@
 //! anything is ended by [`end_children`].
 
 use std::io;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 #[cfg(unix)]
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -43,6 +43,20 @@ impl OwnedChild {
             #[cfg(unix)]
             place,
         })
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+        let ended = self.child.wait();
+        #[cfg(unix)]
+        if let Some(place) = self.place.take() {
+            // Its id may be another's from now on.
+            place.store(0, Ordering::Relaxed);
+        }
+        ended
     }
 
     /// Ends it, and what it began.

@@ -165,10 +165,11 @@ impl Passage {
             self.waiting.clear();
         }
         while let Some(reader) = &mut self.reader {
-            let Some((time, bytes)) = reader.next()? else { break };
+            let Some((shown, bytes)) = reader.next()? else { break };
             self.gave_any = true;
             // One that was selected by the inexactness of its time.
-            let Ok(found) = clip.times.binary_search(&time) else { continue };
+            let found = shown.milliseconds().and_then(|time| clip.index_of(time));
+            let Some(found) = found else { continue };
             self.next = found + 1;
             if self.next == end {
                 self.reader = None;

@@ -5,11 +5,12 @@
 //! codecs, whose packets are frames, nothing is decoded; the file is read once, and only times stay
 //! in memory.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
-use super::{Complaints, Ffmpeg, FfmpegError};
+use super::child::OwnedChild;
+use super::{Complaints, Ffmpeg, FfmpegError, Origin};
 
 /// How the frames of a video are found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +35,36 @@ pub(crate) struct Listed {
 const FRAME_A_PACKET: [&str; 9] =
     ["h264", "hevc", "av1", "vp9", "mjpeg", "prores", "ffv1", "png", "rawvideo"];
 
+/// The frames of a video as they are stored or decoded, in the units of its time stamps.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    /// By their time stamps.
+    pub(crate) frames: Vec<Stamped>,
+    /// The unit of the time stamps.
+    pub(crate) time_base: TimeBase,
+    /// Width and height in pixels, not turned.
+    pub(crate) size: (u32, u32),
+}
+
+/// A frame with its time stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamped {
+    /// When it is shown, from the [`Origin`] that was asked for.
+    pub(crate) stamp: i64,
+    /// How long it is shown; 0 if that is not known.
+    pub(crate) duration: i64,
+    /// Whether it stands by itself.
+    is_key: bool,
+}
+
+#[cfg(test)]
+impl Stamped {
+    /// One that stands by itself.
+    pub(super) fn at(stamp: i64, duration: i64) -> Self {
+        Self { stamp, duration, is_key: true }
+    }
+}
+
 /// The frames of the video `file`, sorted by time, none twice.
 ///
 /// # Errors
@@ -44,17 +75,43 @@ pub(crate) fn list(
     file: &Path,
     listing: Listing,
 ) -> Result<Vec<Listed>, FfmpegError> {
-    let found = match listing {
-        Listing::All => match packets(ffmpeg, file)? {
-            Some(found) => found,
-            None => decoded(ffmpeg, file, "showinfo=checksum=0")?,
-        },
+    let stored = match listing {
+        Listing::All => stored(ffmpeg, file, Origin::Beginning)?,
         Listing::Scenes(least) => {
             let filter = format!("select='eq(n,0)+gt(scene,{least})',showinfo=checksum=0");
-            decoded(ffmpeg, file, &filter)?
+            decoded(ffmpeg, file, Origin::Beginning, &filter)?
         }
     };
-    Ok(in_order(found))
+    let listed = |frame: &Stamped| {
+        let milliseconds = stored.time_base.milliseconds(frame.stamp)?;
+        Some(Listed { milliseconds, is_key: frame.is_key })
+    };
+    let found: Vec<Listed> = stored.frames.iter().filter_map(listed).collect();
+    if found.is_empty() { Err(FfmpegError::NoVideo) } else { Ok(in_order(found)) }
+}
+
+/// All frames of the video `file`, by their time stamps: those of its packets if a packet of its
+/// codec is a frame, else those that are decoded.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn stored(ffmpeg: &Ffmpeg, file: &Path, origin: Origin) -> Result<Stored, FfmpegError> {
+    match packets(ffmpeg, file, origin)? {
+        Some(found) => Ok(found),
+        None => all_decoded(ffmpeg, file, origin),
+    }
+}
+
+/// All frames of the video `file` that are decoded, by their time stamps.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn all_decoded(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    origin: Origin,
+) -> Result<Stored, FfmpegError> {
+    decoded(ffmpeg, file, origin, "showinfo=checksum=0")
 }
 
 fn in_order(mut found: Vec<Listed>) -> Vec<Listed> {
@@ -65,25 +122,28 @@ fn in_order(mut found: Vec<Listed>) -> Vec<Listed> {
 }
 
 /// The frames of the packets; `None` if these do not say it.
-fn packets(ffmpeg: &Ffmpeg, file: &Path) -> Result<Option<Vec<Listed>>, FfmpegError> {
-    let mut command = ffmpeg.reading(file, 0.0);
+fn packets(ffmpeg: &Ffmpeg, file: &Path, origin: Origin) -> Result<Option<Stored>, FfmpegError> {
+    let mut command = ffmpeg.reading(file, 0.0, origin);
     command.args(["-c", "copy", "-f", "framecrc", "-"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| cannot_run(ffmpeg, &error))?;
+    let mut process =
+        OwnedChild::spawn(&mut command).map_err(|error| cannot_run(ffmpeg, &error))?;
     let complaints =
-        child.stderr.take().map(|stderr| std::thread::spawn(|| read_log(stderr, |_| {})));
+        process.child.stderr.take().map(|stderr| std::thread::spawn(|| read_log(stderr, |_| {})));
     let mut found = Some(Vec::new());
-    if let Some(stdout) = child.stdout.take() {
-        let mut time_base = None;
+    let (mut time_base, mut size) = (None, (0, 0));
+    if let Some(stdout) = process.child.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(base) = line.strip_prefix("#tb 0: ") {
                 time_base = TimeBase::read(base);
+            } else if let Some(dimensions) = line.strip_prefix("#dimensions 0: ") {
+                size = sides(dimensions).unwrap_or(size);
             } else if let Some(codec) = line.strip_prefix("#codec_id 0: ") {
                 if !FRAME_A_PACKET.contains(&codec.trim()) {
                     found = None;
                 }
             } else if !line.starts_with('#') {
-                match (packet(&line, time_base), &mut found) {
+                match (packet(&line), &mut found) {
                     (Some(Packet::Frame(frame)), Some(found)) => found.push(frame),
                     (Some(Packet::Hidden), _) => {}
                     _ => found = None,
@@ -91,60 +151,91 @@ fn packets(ffmpeg: &Ffmpeg, file: &Path) -> Result<Option<Vec<Listed>>, FfmpegEr
             }
             if found.is_none() {
                 // The rest would say no more.
-                let _ = child.kill();
+                process.kill();
                 break;
             }
         }
     }
-    let _ = child.wait();
-    let complaints = complaints.and_then(|complaints| complaints.join().ok()).unwrap_or_default();
-    if found.as_ref().is_some_and(Vec::is_empty) {
-        return Err(without_frames(&complaints));
+    let status = process.wait();
+    if found.is_some() {
+        check_end(status)?;
     }
-    Ok(found)
+    let complaints = complaints.and_then(|complaints| complaints.join().ok()).unwrap_or_default();
+    match (found, time_base) {
+        (Some(frames), _) if frames.is_empty() => Err(without_frames(&complaints)),
+        (Some(mut frames), Some(time_base)) => {
+            frames.sort_unstable();
+            Ok(Some(Stored { frames, time_base, size }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A line of `framecrc` (`libavformat/framecrcenc.c`).
 enum Packet {
-    Frame(Listed),
-    /// One that an edit of the file cuts away, or that stands before the beginning.
+    Frame(Stamped),
+    /// One that an edit of the file cuts away.
     Hidden,
     /// One that does not say its time.
     Untimed,
 }
 
 /// `0, dts, pts, duration, size, crc[, F=flags]`: flags that are those of a key frame are left out.
-fn packet(line: &str, time_base: Option<TimeBase>) -> Option<Packet> {
+fn packet(line: &str) -> Option<Packet> {
     const KEY: u32 = 1;
     const DISCARD: u32 = 4;
     let mut parts = line.split(',').map(str::trim);
     let stamp: i64 = parts.nth(2)?.parse().ok()?;
+    let duration = parts.next()?.parse().ok()?;
     let flags = parts.find_map(|part| part.strip_prefix("F=0x"));
     let flags = flags.map_or(Some(KEY), |flags| u32::from_str_radix(flags, 16).ok())?;
-    if stamp == i64::MIN {
-        return Some(Packet::Untimed);
-    }
-    match time_base?.milliseconds(stamp) {
-        Some(milliseconds) if flags & DISCARD == 0 => {
-            Some(Packet::Frame(Listed { milliseconds, is_key: flags & KEY != 0 }))
-        }
-        _ => Some(Packet::Hidden),
-    }
+    Some(match stamp {
+        i64::MIN => Packet::Untimed,
+        _ if flags & DISCARD != 0 => Packet::Hidden,
+        _ => Packet::Frame(Stamped { stamp, duration, is_key: flags & KEY != 0 }),
+    })
 }
 
 /// The frames that come out of `filter`, which ends in `showinfo`.
-fn decoded(ffmpeg: &Ffmpeg, file: &Path, filter: &str) -> Result<Vec<Listed>, FfmpegError> {
-    let mut command = ffmpeg.reading(file, 0.0);
+fn decoded(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    origin: Origin,
+    filter: &str,
+) -> Result<Stored, FfmpegError> {
+    let mut command = ffmpeg.reading(file, 0.0, origin);
     command.args(["-vf", filter, "-fps_mode", "passthrough", "-f", "null", "-"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| cannot_run(ffmpeg, &error))?;
-    let mut found = Vec::new();
-    let complaints = child.stderr.take().map(|stderr| read_log(stderr, |frame| found.push(frame)));
-    let _ = child.wait();
-    if found.is_empty() { Err(without_frames(&complaints.unwrap_or_default())) } else { Ok(found) }
+    let mut process =
+        OwnedChild::spawn(&mut command).map_err(|error| cannot_run(ffmpeg, &error))?;
+    let (mut frames, mut first) = (Vec::new(), None);
+    let complaints = process.child.stderr.take().map(|stderr| {
+        read_log(stderr, |shown| {
+            first.get_or_insert(shown);
+            frames.push(shown.frame);
+        })
+    });
+    check_end(process.wait())?;
+    let Some(Shown { time_base, size, .. }) = first else {
+        return Err(without_frames(&complaints.unwrap_or_default()));
+    };
+    frames.sort_unstable();
+    Ok(Stored { frames, time_base, size })
 }
 
-fn cannot_run(ffmpeg: &Ffmpeg, error: &std::io::Error) -> FfmpegError {
+/// A process that was stopped has not seen the whole file.
+///
+/// # Errors
+/// [`FfmpegError::Unreadable`] of one that a signal ended: by the system, or orderly, with 255.
+fn check_end(ended: io::Result<ExitStatus>) -> Result<(), FfmpegError> {
+    let code = ended.map(|status| status.code());
+    match code {
+        Ok(Some(code)) if code != 255 => Ok(()),
+        _ => Err(FfmpegError::Unreadable("ffmpeg was stopped".to_owned())),
+    }
+}
+
+fn cannot_run(ffmpeg: &Ffmpeg, error: &io::Error) -> FfmpegError {
     FfmpegError::Unusable { program: ffmpeg.program.clone(), reason: error.to_string() }
 }
 
@@ -158,16 +249,34 @@ fn without_frames(complaints: &Complaints) -> FfmpegError {
     }
 }
 
+/// A frame that `showinfo` reports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) frame: Stamped,
+    pub(super) time_base: TimeBase,
+    /// Width and height in pixels.
+    size: (u32, u32),
+}
+
+impl Shown {
+    /// Milliseconds from the beginning of the file, rounded; `None` before the beginning.
+    pub(super) fn milliseconds(self) -> Option<u64> {
+        self.time_base.milliseconds(self.frame.stamp)
+    }
+}
+
 /// Reads ffmpeg's log to its end: `on_frame` is called with every frame that `showinfo` reports.
-pub(super) fn read_log(stderr: impl Read, mut on_frame: impl FnMut(Listed)) -> Complaints {
+pub(super) fn read_log(stderr: impl Read, mut on_frame: impl FnMut(Shown)) -> Complaints {
     let (mut complaints, mut time_base) = (Complaints::default(), None);
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         if line.starts_with("[Parsed_showinfo") {
             if let Some((_, base)) = line.split_once("config in time_base: ") {
                 time_base = TimeBase::read(base.split(',').next().unwrap_or_default());
-            } else if let Some(frame) = frame_shown(&line, time_base) {
-                on_frame(frame);
+            } else if let (Some(frame), Some(time_base)) = (frame_shown(&line), time_base) {
+                let mut words = line.split(' ');
+                let size = words.find_map(|word| sides(word.strip_prefix("s:")?));
+                on_frame(Shown { frame, time_base, size: size.unwrap_or_default() });
             }
         }
         complaints.read(&line);
@@ -175,19 +284,24 @@ pub(super) fn read_log(stderr: impl Read, mut on_frame: impl FnMut(Listed)) -> C
     complaints
 }
 
+/// `640x360`.
+fn sides(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.trim().split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
+}
+
 /// A frame in a line of `showinfo` (`libavfilter/vf_showinfo.c`).
-fn frame_shown(line: &str, time_base: Option<TimeBase>) -> Option<Listed> {
+fn frame_shown(line: &str) -> Option<Stamped> {
     let (_, rest) = line.split_once(" pts:")?;
     let stamp: i64 = rest.trim_start().split(' ').next()?.parse().ok()?;
-    let milliseconds = time_base?.milliseconds(stamp)?;
-    Some(Listed { milliseconds, is_key: line.contains(" iskey:1 ") })
+    Some(Stamped { stamp, duration: 0, is_key: line.contains(" iskey:1 ") })
 }
 
 /// Seconds in a unit of a time stamp, as a fraction.
 #[derive(Debug, Clone, Copy)]
-struct TimeBase {
-    numerator: i128,
-    denominator: i128,
+pub(crate) struct TimeBase {
+    pub(crate) numerator: i128,
+    pub(crate) denominator: i128,
 }
 
 impl TimeBase {
@@ -212,23 +326,28 @@ mod tests {
 
     #[test]
     fn lines_of_packets_are_read() {
-        let base = TimeBase::read("1/15360");
-        let read = |line: &str| match packet(line, base) {
-            Some(Packet::Frame(frame)) => Some((frame.milliseconds, frame.is_key)),
+        let base = TimeBase::read("1/15360").unwrap();
+        let read = |line: &str| match packet(line) {
+            Some(Packet::Frame(frame)) => {
+                Some((base.milliseconds(frame.stamp), frame.duration, frame.is_key))
+            }
             _ => None,
         };
         assert_eq!(
             read("0,      -1024,      15360,      512,     4391, 0xf0cb2a16"),
-            Some((1000, true))
+            Some((Some(1000), 512, true))
         );
-        assert_eq!(read("0, 0, 512, 512, 4391, 0xf0cb2a16, F=0x0"), Some((33, false)));
-        assert_eq!(read("0, 0, -1, 512, 4391, 0xf0cb2a16, F=0x1"), Some((0, true)));
+        let second = read("0, 0, 512, 512, 4391, 0xf0cb2a16, F=0x0");
+        assert_eq!(second, Some((Some(33), 512, false)));
+        let rounded = read("0, 0, -1, 512, 4391, 0xf0cb2a16, F=0x1");
+        assert_eq!(rounded, Some((Some(0), 512, true)));
         // Before the beginning; cut away by an edit list; without a time; nonsense.
-        assert_eq!(read("0, 0, -512, 512, 4391, 0xf0cb2a16, F=0x0"), None);
+        let early = read("0, 0, -512, 512, 4391, 0xf0cb2a16, F=0x0");
+        assert_eq!(early, Some((None, 512, false)));
         assert_eq!(read("0, 0, 512, 512, 4391, 0xf0cb2a16, F=0x5"), None);
-        let unknown = packet("0, 0, -9223372036854775808, 1, 4391, 0xf0cb2a16", base);
+        let unknown = packet("0, 0, -9223372036854775808, 1, 4391, 0xf0cb2a16");
         assert!(matches!(unknown, Some(Packet::Untimed)));
-        assert!(packet("what", base).is_none());
+        assert!(packet("what").is_none());
     }
 
     #[test]
@@ -239,8 +358,10 @@ mod tests {
             [Parsed_showinfo_1 @ 0x7f] [info] n:   1 pts:  NOPTS pts_time:NOPTS\n\
             [h264 @ 0x7f] [error] concealing 3 errors\n";
         let mut frames = Vec::new();
-        let complaints = read_log(log.as_bytes(), |frame| frames.push(frame));
-        assert_eq!(frames, [Listed { milliseconds: 1001, is_key: true }]);
+        let complaints = read_log(log.as_bytes(), |shown| {
+            frames.push((shown.frame.stamp, shown.milliseconds(), shown.frame.is_key));
+        });
+        assert_eq!(frames, [(30030, Some(1001), true)]);
         assert_eq!(complaints.in_words(), "concealing 3 errors");
     }
 

@@ -10,6 +10,7 @@ mod clip;
 mod listing;
 mod reader;
 mod still;
+mod whole;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use child::end_children;
 pub use clip::Clip;
 pub(crate) use clip::Readers;
 pub(crate) use listing::{Listing, list};
+pub(crate) use whole::{CountedFrames, first_frame};
 
 /// Names a program that is taken before all others.
 pub const VARIABLE: &str = "GEMSCOPE_FFMPEG";
@@ -163,13 +165,15 @@ impl Ffmpeg {
         Some((major, parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0)))
     }
 
-    /// The beginning of a command that reads `file` from `seconds` on. All times of a file count
-    /// from its beginning, whatever time stamp that has.
-    fn reading(&self, file: &Path, seconds: f64) -> Command {
+    /// The beginning of a command that reads `file` from `seconds` on.
+    fn reading(&self, file: &Path, seconds: f64, origin: Origin) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-nostdin", "-hide_banner", "-nostats", "-v", "level+info"]);
         command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
-        command.args(["-max_pixels", &MAX_PIXELS.to_string(), "-copyts", "-start_at_zero"]);
+        command.args(["-max_pixels", &MAX_PIXELS.to_string(), "-copyts"]);
+        if origin == Origin::Beginning {
+            command.arg("-start_at_zero");
+        }
         if seconds > 0.0 {
             command.args(["-ss", &format!("{seconds:.3}")]);
         }
@@ -186,6 +190,15 @@ impl fmt::Display for Ffmpeg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ffmpeg {} ({})", self.version, self.licence)
     }
+}
+
+/// What the time stamps of frames count from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The beginning of the file, whatever time stamp that has: as players show times.
+    Beginning,
+    /// Zero: the time stamps are those that stand in the file.
+    Zero,
 }
 
 /// The licence of a build, from the switches that it was configured with (ffmpeg's `configure`).

@@ -8,14 +8,14 @@
 use std::fmt::Write as _;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::process::{ChildStdout, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::child::OwnedChild;
-use super::listing::read_log;
-use super::{Complaints, Ffmpeg, FfmpegError};
+use super::listing::{Shown, read_log};
+use super::{Complaints, Ffmpeg, FfmpegError, Origin};
 
 /// The longest wait for the time of a frame whose pixels are there.
 const TIME_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const HEAD: usize = 6;
 pub(super) struct Reader {
     process: OwnedChild,
     pixels: BufReader<ChildStdout>,
-    times: Receiver<u64>,
+    shown: Receiver<Shown>,
     complaints: Option<JoinHandle<Complaints>>,
 }
 
@@ -46,11 +46,22 @@ impl Reader {
         let seconds = |time: Option<&u64>| time.map_or(0.0, |time| *time as f64 / 1000.0);
         let (first, last) = (seconds(times.first()), seconds(times.last()));
         let from = if seek { (first - SECONDS_BEFORE).max(0.0) } else { 0.0 };
-        let mut command = ffmpeg.reading(file, from);
-        let filter = format!("select='{}',showinfo=checksum=0", any_of(times));
+        let mut command = ffmpeg.reading(file, from, Origin::Beginning);
         command.args(["-t", &format!("{:.3}", last - from + SECONDS_BEHIND)]);
+        Self::run(ffmpeg, command, &any_of(times), times.len())
+    }
+
+    /// Runs `command`, and takes from it the first `count` frames for which `expression` of the
+    /// filter `select` is true.
+    pub(super) fn run(
+        ffmpeg: &Ffmpeg,
+        mut command: Command,
+        expression: &str,
+        count: usize,
+    ) -> Result<Self, FfmpegError> {
+        let filter = format!("select='{expression}',showinfo=checksum=0");
         command.args(["-vf", &filter, "-fps_mode", "passthrough"]);
-        command.args(["-frames:v", &times.len().to_string()]);
+        command.args(["-frames:v", &count.to_string()]);
         command.args(["-c:v", "bmp", "-pix_fmt", "bgr24", "-f", "image2pipe", "-"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let unusable =
@@ -61,22 +72,22 @@ impl Reader {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(unusable("no pipes".to_owned()));
         };
-        let (sender, times) = channel();
+        let (sender, shown) = channel();
         let read = move || {
             read_log(stderr, |frame| {
                 // Nobody receives any more if the reader is dropped.
-                let _ = sender.send(frame.milliseconds);
+                let _ = sender.send(frame);
             })
         };
         let complaints = Some(std::thread::spawn(read));
-        Ok(Self { process, pixels: BufReader::new(stdout), times, complaints })
+        Ok(Self { process, pixels: BufReader::new(stdout), shown, complaints })
     }
 
-    /// The next frame: its time in milliseconds, and a BMP file; `None` at the end.
+    /// The next frame: its time, and a BMP file; `None` at the end.
     ///
     /// # Errors
     /// [`FfmpegError::NoFrame`] if it breaks off.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, FfmpegError> {
+    pub(super) fn next(&mut self) -> Result<Option<(Shown, Vec<u8>)>, FfmpegError> {
         let mut head = [0; HEAD];
         match self.pixels.read_exact(&mut head) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
@@ -93,8 +104,8 @@ impl Reader {
         if read.ok() != Some(rest) {
             return Err(FfmpegError::NoFrame("its pixels break off".to_owned()));
         }
-        match self.times.recv_timeout(TIME_TIMEOUT) {
-            Ok(time) => Ok(Some((time, bytes))),
+        match self.shown.recv_timeout(TIME_TIMEOUT) {
+            Ok(shown) => Ok(Some((shown, bytes))),
             Err(_) => Err(FfmpegError::NoFrame("it does not say which frame it is".to_owned())),
         }
     }

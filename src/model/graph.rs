@@ -215,6 +215,11 @@ impl Graph {
         GraphError::Runtime { path: self.path.clone(), error }
     }
 
+    /// Whether its tensors lie in a device's memory.
+    pub(super) fn is_resident(&self) -> bool {
+        self.resident.is_some()
+    }
+
     /// The operations on `value`, if it lies in a device's memory.
     pub(super) fn resident_for(&self, value: &DynValue) -> Option<&Resident> {
         self.resident.as_ref().filter(|resident| resident.memory.holds(value))

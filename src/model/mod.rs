@@ -386,6 +386,14 @@ impl Model {
         self.probes.prompt_batch && !self.embedding.merges
     }
 
+    /// Puts the id of an image's soft token in place of a video's: Hugging Face's model makes no
+    /// difference between the two, since it looks up padding for both and puts the soft tokens over
+    /// it, and not every export knows the second one.
+    pub fn stand_in(&self, ids: &mut [u32]) {
+        let Some(video_id) = self.special.video_id else { return };
+        ids.iter_mut().filter(|id| **id == video_id).for_each(|id| *id = self.special.image_id);
+    }
+
     /// The id that stands for a soft token.
     pub fn image_id(&self) -> u32 {
         self.special.image_id

@@ -14,7 +14,7 @@ use super::embedding::PER_LAYER;
 use super::error::GraphError;
 use super::{GraphFiles, Model, ModelError, tensor};
 use crate::device::Device;
-use crate::preprocess::{PATCH_SIDE, PatchGrid};
+use crate::preprocess::{PATCH_SIDE, PatchGrid, Rescaling};
 use crate::record::Budget;
 use crate::{digest, files};
 
@@ -130,7 +130,7 @@ fn view(model: &Model, columns: i64, rows: i64, grey: u8) -> PatchGrid {
         .flat_map(|y| (0..columns * per_token).flat_map(move |x| [x, y]))
         .collect();
     let pixels = vec![grey; positions.len() / 2 * (side * side * 3) as usize];
-    PatchGrid { side, pixels, positions }
+    PatchGrid { side, pixels, positions, rescaling: Rescaling::default() }
 }
 
 /// The soft tokens of a view that fills the budget.

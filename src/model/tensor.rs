@@ -14,7 +14,7 @@ use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 use super::error::GraphError;
 use super::graph::{Graph, PortInfo};
 pub(super) use crate::device::shape;
-use crate::preprocess::rescale;
+use crate::preprocess::Rescaling;
 
 /// A tensor of `shape` with `values`, cast to the dtype of `port`.
 pub(super) fn floats(
@@ -324,12 +324,14 @@ pub(super) fn copy_rows<'v>(
     Ok(())
 }
 
-/// Fills a float tensor with bytes times 1/255; on a device, only the bytes cross the bus.
+/// Fills a float tensor with bytes as floats in 0..1; on a device, only the bytes cross the bus, and
+/// [`Rescaling::Multiply`] alone is known there.
 pub(super) fn rescale_bytes(
     graph: &Graph,
     value: &mut DynValue,
     bytes: &[u8],
     side: usize,
+    rescaling: Rescaling,
 ) -> Result<(), GraphError> {
     if let Some(resident) = graph.resident_for(value) {
         return resident.memory.patches(bytes, side, value).map_err(|error| graph.device(error));
@@ -337,15 +339,15 @@ pub(super) fn rescale_bytes(
     let written = match value.dtype().tensor_type() {
         Some(TensorElementType::Float32) => {
             value.try_extract_tensor_mut::<f32>().map(|(_, data)| {
-                data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = rescale(byte));
+                data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = rescaling.of(byte));
             })
         }
         Some(TensorElementType::Float16) => value
             .try_extract_tensor_mut::<f16>()
-            .map(|(_, data)| look_up(bytes, data, f16::from_f32)),
+            .map(|(_, data)| look_up(bytes, data, |byte| f16::from_f32(rescaling.of(byte)))),
         Some(TensorElementType::Bfloat16) => value
             .try_extract_tensor_mut::<bf16>()
-            .map(|(_, data)| look_up(bytes, data, bf16::from_f32)),
+            .map(|(_, data)| look_up(bytes, data, |byte| bf16::from_f32(rescaling.of(byte)))),
         other => {
             return Err(graph.contract(format!("the pixels are {other:?}; expected a float type")));
         }
@@ -354,7 +356,7 @@ pub(super) fn rescale_bytes(
 }
 
 /// The same by a table: halves are slow to convert.
-fn look_up<T: Copy>(bytes: &[u8], data: &mut [T], cast: impl Fn(f32) -> T) {
-    let table: [T; 256] = std::array::from_fn(|byte| cast(rescale(byte as u8)));
+fn look_up<T: Copy>(bytes: &[u8], data: &mut [T], value: impl Fn(u8) -> T) {
+    let table: [T; 256] = std::array::from_fn(|byte| value(byte as u8));
     data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
 }

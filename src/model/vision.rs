@@ -13,7 +13,7 @@ use ort::value::DynValue;
 use super::error::GraphError;
 use super::graph::{Feeds, Graph};
 use super::tensor;
-use crate::preprocess::{PatchGrid, SOFT_TOKEN_SIDE};
+use crate::preprocess::{PatchGrid, Rescaling, SOFT_TOKEN_SIDE};
 use crate::record::Budget;
 
 /// The soft tokens of one view, in the width of the text model.
@@ -213,6 +213,7 @@ impl VisionEncoder {
             view.pad_to(count);
         }
         let batch = views.len();
+        let rescaling = views.first().map(|view| view.rescaling).unwrap_or_default();
         let mut views = views.into_iter();
         let (mut bytes, mut positions) =
             views.next().map(|view| (view.pixels, view.positions)).unwrap_or_default();
@@ -224,11 +225,20 @@ impl VisionEncoder {
             2 => (vec![count, self.patch_values], vec![count, 2]),
             _ => (vec![batch, count, self.patch_values], vec![batch, count, 2]),
         };
-        let mut fed = match self.pixels.take().filter(|last| tensor::shape(last) == pixel_shape) {
-            Some(last) => last,
-            None => self.graph.tensor(pixels.dtype, &pixel_shape)?,
+        let last = self.pixels.take().filter(|last| tensor::shape(last) == pixel_shape);
+        let fed = if rescaling == Rescaling::Divide && self.graph.is_resident() {
+            // The card's kernel multiplies.
+            let values = bytes.iter().map(|byte| rescaling.of(*byte)).collect();
+            tensor::floats(&self.graph, pixels, &pixel_shape, values)?
+        } else {
+            let mut fed = match last {
+                Some(last) => last,
+                None => self.graph.tensor(pixels.dtype, &pixel_shape)?,
+            };
+            let side = self.patch_side() as usize;
+            tensor::rescale_bytes(&self.graph, &mut fed, &bytes, side, rescaling)?;
+            fed
         };
-        tensor::rescale_bytes(&self.graph, &mut fed, &bytes, self.patch_side() as usize)?;
         let fed = &*self.pixels.insert(fed);
         let position_port = self.graph.require_input(&self.positions)?;
         let feeds: Feeds<'_> = vec![

@@ -18,6 +18,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod budget;
+mod clip;
 mod long;
 mod pass;
 mod patches;
@@ -27,8 +28,11 @@ mod tiles;
 mod weights;
 
 pub use budget::{BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
+pub use clip::{
+    CLIP_BUDGET, CLIP_FRAMES, UNKNOWN_RATE, clip_frames, plan_frame, prepare_frame, time_stamp,
+};
 pub use pass::ResizeError;
-pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
+pub use patches::{PATCH_SIDE, PatchGrid, Rescaling, patchify};
 pub use plan::{PlanError, PlannedView, plan_views};
 pub use resize::resize;
 pub use tiles::{Region, TilingError};

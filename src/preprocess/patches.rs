@@ -17,6 +17,31 @@ pub struct PatchGrid {
     pub pixels: Vec<u8>,
     /// `[count, 2]`, i64: column, row, in units of a patch.
     pub positions: Vec<i64>,
+    /// How its bytes become floats.
+    pub rescaling: Rescaling,
+}
+
+/// How a byte becomes a float in 0..1. The two differ in the last bit of 126 of 256 values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rescaling {
+    /// Times 1/255, in f32: of an image, which Hugging Face only rescales.
+    #[default]
+    Multiply,
+    /// Through 255: of a frame of a video, which it also normalizes, by a mean of 0 and a deviation
+    /// of 1, in one division.
+    Divide,
+}
+
+impl Rescaling {
+    /// The float of a byte.
+    #[inline]
+    pub fn of(self, byte: u8) -> f32 {
+        const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
+        match self {
+            Self::Multiply => f32::from(byte) * RESCALE_FACTOR,
+            Self::Divide => f32::from(byte) / 255.0,
+        }
+    }
 }
 
 impl PatchGrid {
@@ -55,20 +80,13 @@ impl PatchGrid {
 
     /// `pixel_values` as Hugging Face has them: `[count, side * side * 3]`, f32 in 0..1.
     pub fn pixel_values(&self) -> Array2<f32> {
-        self.patches().mapv(rescale)
+        self.patches().mapv(|byte| self.rescaling.of(byte))
     }
 }
 
 /// `values` as rows; no rows if their number does not match the shape.
 fn view<T>(values: &[T], shape: [usize; 2]) -> ArrayView2<'_, T> {
     ArrayView2::from_shape(shape, values).unwrap_or_else(|_| ArrayView2::from(&[] as &[[T; 0]]))
-}
-
-/// A byte times 1/255, in f32: Hugging Face multiplies, and does not divide.
-#[inline]
-pub fn rescale(byte: u8) -> f32 {
-    const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
-    f32::from(byte) * RESCALE_FACTOR
 }
 
 /// The order of a view's bytes: row after row, or patch after patch.
@@ -105,7 +123,7 @@ pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
             }
         }
     }
-    PatchGrid { side, pixels, positions: positions(size, side) }
+    PatchGrid { side, pixels, positions: positions(size, side), rescaling: Rescaling::default() }
 }
 
 /// Column and row of each patch.

@@ -8,7 +8,7 @@ use super::avx512;
 use super::budget::TargetSize;
 use super::long;
 use super::pass::{ResizeError, scale};
-use super::patches::{Layout, PatchGrid, patchify, positions};
+use super::patches::{Layout, PatchGrid, Rescaling, patchify, positions};
 
 /// Resizes RGB bytes to `target`, antialiased bicubic (a = -0.5), rounding to bytes after each
 /// pass.
@@ -43,7 +43,8 @@ pub(super) fn resize_to_patches(
     side: u32,
 ) -> Result<PatchGrid, ResizeError> {
     if let Some(pixels) = in_one_sweep(rgb, (width, height), target, Layout::patches(side)) {
-        return Ok(PatchGrid { side, pixels, positions: positions(target, side) });
+        let rescaling = Rescaling::default();
+        return Ok(PatchGrid { side, pixels, positions: positions(target, side), rescaling });
     }
     let resized = step_by_step(rgb, width, height, target)?;
     let patches = patchify(&resized, target, side);

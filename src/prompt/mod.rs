@@ -20,13 +20,15 @@ mod template;
 mod tokenizer;
 
 pub use per_image::{ImageTask, read_image_tasks};
-pub use template::{ChatTemplate, TemplateError};
+pub use template::{ChatTemplate, ShownMedia, TemplateError};
 pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};
 
 use std::path::Path;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+use tokenizer::VIDEO;
 
 /// Why there is no prompt.
 #[derive(Debug, Error)]
@@ -50,6 +52,22 @@ pub enum PromptError {
         count: usize,
         /// How often it should.
         images: usize,
+    },
+    /// A video has to be named exactly once, too.
+    #[error(
+        "the model takes no video: its vocabulary lacks <|video|>, or its chat template writes it \
+         {0} times instead of once"
+    )]
+    NoVideo(usize),
+    /// The frames of a video are more than the model takes.
+    #[error(
+        "the prompt has {tokens} tokens with the frames of the video, and the model takes {most}"
+    )]
+    LongVideo {
+        /// Tokens, soft tokens included.
+        tokens: usize,
+        /// The most that there may be.
+        most: usize,
     },
     /// More than the model takes.
     #[error(
@@ -90,6 +108,24 @@ pub struct Query {
     /// The ids before the first image, between each two, and after the last; none of a plain query.
     parts: Vec<Vec<u32>>,
     image: [u32; 3],
+    /// Of a query about a whole video, of which the frames are not known yet.
+    video: Option<Arc<VideoPrompt>>,
+}
+
+/// A prompt in which the frames of a video have no place yet.
+#[derive(Clone)]
+struct VideoPrompt {
+    tokenizer: Arc<TextTokenizer>,
+    /// As the chat template rendered it, with `mark` within the special tokens of the user's text.
+    marked: String,
+    mark: char,
+    context: usize,
+}
+
+impl std::fmt::Debug for VideoPrompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VideoPrompt").field("marked", &self.marked).finish_non_exhaustive()
+    }
 }
 
 impl Query {
@@ -104,7 +140,40 @@ impl Query {
             rendered,
             parts: Vec::new(),
             image: [0; 3],
+            video: None,
         }
+    }
+
+    /// How many views it is about; 0 of a plain query.
+    pub fn views(&self) -> usize {
+        self.parts.len().saturating_sub(1)
+    }
+
+    /// The query about a whole video with frames at these times, of a query about any video: each
+    /// time stands before its frame, and a space between two frames (`replace_video_token` in
+    /// `processing_gemma4.py` of transformers 5.23.0). Another query stays as it is.
+    ///
+    /// # Errors
+    /// [`PromptError`] if it is longer than the model takes, with `soft_tokens` for each frame.
+    pub fn about_frames(&self, stamps: &[String], soft_tokens: u32) -> Result<Self, PromptError> {
+        let Some(video) = &self.video else { return Ok(self.clone()) };
+        let VideoPrompt { tokenizer, marked, mark, context } = &**video;
+        let frames: Vec<String> = stamps.iter().map(|stamp| format!("{stamp} {VIDEO}")).collect();
+        let marked = marked.replacen(VIDEO, &frames.join(" "), 1);
+        let ids = ids(tokenizer, &marked, *mark)?;
+        let [_, soft, _] = self.image;
+        let parts: Vec<Vec<u32>> = ids.split(|&id| id == soft).map(<[u32]>::to_vec).collect();
+        if parts.len() != stamps.len() + 1 {
+            return Err(PromptError::NoVideo(parts.len() - 1));
+        }
+        let rendered = marked.replace(*mark, "");
+        let about = Self { rendered, parts, video: None, ..self.clone() };
+        // One is left for the answer.
+        let (tokens, most) = (about.token_count(soft_tokens), context.saturating_sub(1));
+        if tokens > most {
+            return Err(PromptError::LongVideo { tokens, most });
+        }
+        Ok(about)
     }
 
     /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens`
@@ -128,13 +197,11 @@ impl Query {
         ids
     }
 
-    /// How many ids that are; 0 of a plain query.
+    /// How many ids that are, with `soft_tokens` for each view; 0 of a plain query.
     pub fn token_count(&self, soft_tokens: u32) -> usize {
-        if self.parts.is_empty() {
-            return 0;
-        }
-        // Begin and end of the image stand around its soft tokens.
-        self.parts.iter().map(Vec::len).sum::<usize>() + 2 + soft_tokens as usize
+        // Begin and end of an image stand around its soft tokens.
+        let views = self.views() * (2 + soft_tokens as usize);
+        self.parts.iter().map(Vec::len).sum::<usize>() + views
     }
 }
 
@@ -168,6 +235,21 @@ impl Prompts {
     ) -> Result<Query, PromptError> {
         match self {
             Self::Model(prompter) => prompter.query_about(images, text, conversation),
+            Self::Plain => Ok(Query::plain(text, conversation)),
+        }
+    }
+
+    /// `text` after one video, whose frames [`Query::about_frames`] puts in.
+    ///
+    /// # Errors
+    /// [`PromptError`] if the template fails or does not name the video.
+    pub fn query_about_video(
+        &self,
+        text: &str,
+        conversation: &Conversation,
+    ) -> Result<Query, PromptError> {
+        match self {
+            Self::Model(prompter) => prompter.query_about_video(text, conversation),
             Self::Plain => Ok(Query::plain(text, conversation)),
         }
     }
@@ -235,25 +317,12 @@ impl Prompter {
         conversation: &Conversation,
     ) -> Result<Query, PromptError> {
         let special = &self.tokenizer.special;
-        let system = conversation.system.as_deref();
-        let mark = mark_beside([text, system.unwrap_or_default()]);
-        let marked = |text| self.tokenizer.marked(text, mark);
-        let system = system.map(marked);
-        let mut rendered = self.template.render(
-            images,
-            &marked(text),
-            system.as_deref(),
-            conversation.thinking,
-            &special.bos,
-        )?;
+        let (mut marked, mark) = self.marked(ShownMedia::Images(images), text, conversation)?;
         if conversation.image_newlines {
-            rendered = rendered.replace(&special.image, &format!("\n\n{}\n\n", special.image));
+            marked = marked.replace(&special.image, &format!("\n\n{}\n\n", special.image));
         }
-        let mut ids = Vec::new();
-        for piece in rendered.split(mark) {
-            ids.extend(self.tokenizer.encode(piece)?);
-        }
-        let rendered = rendered.replace(mark, "");
+        let ids = ids(&self.tokenizer, &marked, mark)?;
+        let rendered = marked.replace(mark, "");
         // One is left for the answer.
         let most = self.room.context.saturating_sub(images * self.room.image + 1);
         if ids.len() > most {
@@ -274,8 +343,73 @@ impl Prompter {
             rendered,
             parts,
             image: [special.begin_image_id, special.image_id, special.end_image_id],
+            video: None,
         })
     }
+
+    /// Renders `text` after one video, whose frames [`Query::about_frames`] puts in.
+    ///
+    /// # Errors
+    /// [`PromptError`] if the template fails or does not name the video, or the text is longer than
+    /// the model takes.
+    pub fn query_about_video(
+        &self,
+        text: &str,
+        conversation: &Conversation,
+    ) -> Result<Query, PromptError> {
+        let special = &self.tokenizer.special;
+        let Some(video_id) = special.video_id else { return Err(PromptError::NoVideo(0)) };
+        let (marked, mark) = self.marked(ShownMedia::Video, text, conversation)?;
+        let ids = ids(&self.tokenizer, &marked, mark)?;
+        let most = self.room.context.saturating_sub(1);
+        if ids.len() > most {
+            return Err(PromptError::TooLong { tokens: ids.len(), most });
+        }
+        let parts: Vec<Vec<u32>> = ids.split(|&id| id == video_id).map(<[u32]>::to_vec).collect();
+        if parts.len() != 2 {
+            return Err(PromptError::NoVideo(parts.len() - 1));
+        }
+        let (tokenizer, context) = (Arc::clone(&self.tokenizer), self.room.context);
+        Ok(Query {
+            text: text.to_owned(),
+            conversation: conversation.clone(),
+            rendered: marked.replace(mark, ""),
+            parts,
+            image: [special.begin_image_id, video_id, special.end_image_id],
+            video: Some(Arc::new(VideoPrompt { tokenizer, marked, mark, context })),
+        })
+    }
+
+    /// The rendered prompt, with a mark within the special tokens of the user's own words, and the
+    /// mark.
+    fn marked(
+        &self,
+        shown: ShownMedia,
+        text: &str,
+        conversation: &Conversation,
+    ) -> Result<(String, char), PromptError> {
+        let system = conversation.system.as_deref();
+        let mark = mark_beside([text, system.unwrap_or_default()]);
+        let marked = |text| self.tokenizer.marked(text, mark);
+        let system = system.map(marked);
+        let rendered = self.template.render(
+            shown,
+            &marked(text),
+            system.as_deref(),
+            conversation.thinking,
+            &self.tokenizer.special.bos,
+        )?;
+        Ok((rendered, mark))
+    }
+}
+
+/// The ids of a rendered prompt that has `mark` within the special tokens of the user's own words.
+fn ids(tokenizer: &TextTokenizer, marked: &str, mark: char) -> Result<Vec<u32>, TokenizerError> {
+    let mut ids = Vec::new();
+    for piece in marked.split(mark) {
+        ids.extend(tokenizer.encode(piece)?);
+    }
+    Ok(ids)
 }
 
 /// A character that none of `texts` has: one of those that Unicode promises to no text.

@@ -38,6 +38,15 @@ pub enum TemplateError {
     },
 }
 
+/// What a user's turn shows before its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownMedia {
+    /// So many images.
+    Images(usize),
+    /// One video.
+    Video,
+}
+
 /// A compiled chat template.
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -86,13 +95,13 @@ impl ChatTemplate {
         Ok(Self { environment, directory: directory.to_owned() })
     }
 
-    /// One user turn, the images before the text, and the opening of the model's turn.
+    /// One user turn, what is shown before the text, and the opening of the model's turn.
     ///
     /// # Errors
     /// [`TemplateError::Render`].
     pub fn render(
         &self,
-        images: usize,
+        shown: ShownMedia,
         text: &str,
         system: Option<&str>,
         thinking: bool,
@@ -104,7 +113,10 @@ impl ChatTemplate {
             // it.
             messages.push(serde_json::json!({"role": "system", "content": system}));
         }
-        let mut content = vec![serde_json::json!({"type": "image"}); images];
+        let mut content = match shown {
+            ShownMedia::Images(images) => vec![serde_json::json!({"type": "image"}); images],
+            ShownMedia::Video => vec![serde_json::json!({"type": "video"})],
+        };
         content.push(serde_json::json!({"type": "text", "text": text}));
         messages.push(serde_json::json!({"role": "user", "content": content}));
         let render = || {

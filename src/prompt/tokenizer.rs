@@ -53,7 +53,13 @@ pub struct SpecialTokens {
     pub end_image_id: u32,
     /// Padding.
     pub pad_id: u32,
+    /// Soft token of a frame of a video, written [`VIDEO`]; `None` if the vocabulary lacks it.
+    pub video_id: Option<u32>,
 }
+
+/// The soft token of a frame of a video, as every Gemma 4 template writes it (`processing_gemma4.py`
+/// of transformers 5.23.0, which no file of a model changes).
+pub(super) const VIDEO: &str = "<|video|>";
 
 /// A Hugging Face tokenizer. A copy shares the vocabulary.
 #[derive(Clone)]
@@ -107,6 +113,7 @@ impl TextTokenizer {
             begin_image_id: id("begin of image", &written("boi_token", "<|image>"))?,
             end_image_id: id("end of image", &written("eoi_token", "<image|>"))?,
             pad_id: id("padding", &written("pad_token", "<pad>"))?,
+            video_id: inner.token_to_id(VIDEO),
             bos: written("bos_token", "<bos>"),
             image,
         };

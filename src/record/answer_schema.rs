@@ -4,9 +4,10 @@
 //! values of an answer. Promises: a keyword that is not supported is an error that names it and its
 //! place, so that no rule of a schema is passed over; every field has a value in every answer.
 //!
-//! Supported: an object whose properties are strings (`maxLength`), one of several words (`enum`),
-//! booleans, integers and numbers (`minimum`, `maximum`), and lists of words or strings
-//! (`maxItems`); `title`, `description` and `$schema` may stand anywhere.
+//! Supported: an object whose properties are strings (`maxLength`), times (`"pattern":
+//! "^[0-9]{2,3}:[0-5][0-9]$"`, minutes and seconds), one of several words (`enum`), booleans,
+//! integers and numbers (`minimum`, `maximum`), and lists (`maxItems`) of words, strings, times, or
+//! objects of these kinds; `title`, `description` and `$schema` may stand anywhere.
 //!
 //! ```
 //! use gemscope::record::AnswerSchema;
@@ -28,6 +29,8 @@ const LONGEST: u64 = 300;
 const MOST_ITEMS: u64 = 20;
 /// The most fields.
 const MOST_FIELDS: usize = 64;
+/// The pattern of a time, the only one that is supported.
+const TIME: &str = "^[0-9]{2,3}:[0-5][0-9]$";
 /// Keywords that say nothing about values.
 const SAYS_NOTHING: [&str; 5] = ["$schema", "$id", "$comment", "title", "description"];
 
@@ -41,14 +44,43 @@ pub struct AnswerSchema {
 /// What a field holds.
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
-    Text { longest: u64 },
+    Text {
+        longest: u64,
+    },
+    /// Minutes and seconds.
+    Time,
     Word(Vec<String>),
     Switch,
-    Number { whole: bool, least: Option<f64>, most: Option<f64> },
-    List { of: Box<Kind>, least: u64, most: u64 },
+    Number {
+        whole: bool,
+        least: Option<f64>,
+        most: Option<f64>,
+    },
+    List {
+        of: Box<Kind>,
+        least: u64,
+        most: u64,
+    },
+    /// Of a list.
+    Object(Vec<(String, Kind)>),
 }
 
 impl AnswerSchema {
+    /// What happens in a video: a list `events` of `start`, `end` and `what`.
+    pub fn events() -> Self {
+        let text = Kind::Text { longest: LONGEST };
+        let event = [("start", Kind::Time), ("end", Kind::Time), ("what", text)];
+        let event = event.map(|(name, kind)| (name.to_owned(), kind)).into();
+        let list = Kind::List { of: Box::new(Kind::Object(event)), least: 0, most: MOST_ITEMS };
+        Self { fields: vec![("events".to_owned(), list)] }
+    }
+
+    /// How many times among the values of an answer cannot be of a video of so many seconds: they
+    /// lie behind its end, or an `end` before its `start`.
+    pub fn times_outside(&self, values: &Map<String, Value>, seconds: f64) -> usize {
+        times_outside(&self.fields, &|name| values.get(name), seconds)
+    }
+
     /// The names of the fields, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|(name, _)| name.as_str())
@@ -77,6 +109,10 @@ impl Kind {
             Self::Text { longest } => {
                 value.as_str().is_some_and(|text| text.chars().count() as u64 <= *longest)
             }
+            Self::Time => value.as_str().and_then(seconds_of).is_some(),
+            Self::Object(fields) => {
+                fields.iter().all(|(name, kind)| value.get(name).is_some_and(|own| kind.holds(own)))
+            }
             Self::Word(words) => {
                 value.as_str().is_some_and(|word| words.iter().any(|known| known == word))
             }
@@ -93,8 +129,27 @@ impl Kind {
         }
     }
 
+    /// How many times in `value` are not of a video of so many seconds. A time is rounded down to a
+    /// second, and the last one may be that of the video's end.
+    fn times_outside(&self, value: &Value, seconds: f64) -> usize {
+        match self {
+            Self::Time => {
+                let time = value.as_str().and_then(seconds_of);
+                usize::from(time.is_some_and(|time| f64::from(time) > seconds.ceil()))
+            }
+            Self::List { of, .. } => {
+                let items = value.as_array().into_iter().flatten();
+                items.map(|item| of.times_outside(item, seconds)).sum()
+            }
+            Self::Object(fields) => times_outside(fields, &|name| value.get(name), seconds),
+            _ => 0,
+        }
+    }
+
     fn schema(&self) -> Value {
         match self {
+            Self::Time => json!({"type": "string", "pattern": TIME}),
+            Self::Object(fields) => object(fields),
             Self::Text { longest } => json!({"type": "string", "maxLength": longest}),
             Self::Word(words) => json!({"type": "string", "enum": words}),
             Self::Switch => json!({"type": "boolean"}),
@@ -153,8 +208,15 @@ impl Kind {
             };
         }
         match keywords.get("type").and_then(Value::as_str) {
+            Some("string") if keywords.contains_key("pattern") => {
+                only(&["type", "pattern"])?;
+                if keywords["pattern"] != TIME {
+                    return Err(format!("{place}: the only pattern is that of a time, {TIME}"));
+                }
+                Ok(Self::Time)
+            }
             Some("string") => {
-                only(&["type", "maxLength"])?;
+                only(&["type", "maxLength", "pattern"])?;
                 Ok(Self::Text { longest: count("maxLength", LONGEST)? })
             }
             Some("boolean") => only(&["type"]).map(|()| Self::Switch),
@@ -169,9 +231,16 @@ impl Kind {
             Some("array") => {
                 only(&["type", "items", "minItems", "maxItems"])?;
                 let items = keywords.get("items").ok_or(format!("{place}: items is missing"))?;
-                let of = Self::of(items, &format!("{place}.items"))?;
-                if !matches!(of, Self::Word(_) | Self::Text { .. }) {
-                    return Err(format!("{place}.items: lists are of strings or of an enum"));
+                let inside = format!("{place}.items");
+                let of = if items.get("type").is_some_and(|kind| kind == "object") {
+                    Self::Object(fields_of(items, &inside)?)
+                } else {
+                    Self::of(items, &inside)?
+                };
+                if !matches!(of, Self::Word(_) | Self::Text { .. } | Self::Time | Self::Object(_)) {
+                    return Err(format!(
+                        "{inside}: lists are of strings, of times, of an enum or of objects"
+                    ));
                 }
                 let (least, most) = (count("minItems", 0)?, count("maxItems", MOST_ITEMS)?);
                 if least > most {
@@ -188,58 +257,100 @@ impl Kind {
     }
 }
 
+/// How many times among the fields of an object are not of a video of so many seconds; an `end`
+/// before its `start` is one of them.
+fn times_outside<'v>(
+    fields: &[(String, Kind)],
+    value_of: &dyn Fn(&str) -> Option<&'v Value>,
+    seconds: f64,
+) -> usize {
+    let own = fields.iter().filter_map(|(name, kind)| Some((kind, value_of(name)?)));
+    let outside: usize = own.map(|(kind, value)| kind.times_outside(value, seconds)).sum();
+    let time = |wanted: &str| {
+        fields.iter().find(|(name, kind)| name == wanted && *kind == Kind::Time)?;
+        seconds_of(value_of(wanted)?.as_str()?)
+    };
+    let is_turned = time("start").zip(time("end")).is_some_and(|(start, end)| start > end);
+    outside + usize::from(is_turned)
+}
+
+/// Minutes and seconds, `mm:ss`, as seconds.
+fn seconds_of(time: &str) -> Option<u32> {
+    let (minutes, seconds) = time.split_once(':')?;
+    let number = |digits: &str, lengths: std::ops::RangeInclusive<usize>| {
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<u32>().ok().filter(|_| plain && lengths.contains(&digits.len()))
+    };
+    Some(number(minutes, 2..=3)? * 60 + number(seconds, 2..=2).filter(|seconds| *seconds < 60)?)
+}
+
+/// The fields of an object's schema; `place` is empty for that of the whole answer.
+///
+/// # Errors
+/// What is not supported, with its place.
+fn fields_of(schema: &Value, place: &str) -> Result<Vec<(String, Kind)>, String> {
+    const KNOWN: [&str; 4] = ["type", "properties", "required", "additionalProperties"];
+    let at =
+        |problem: String| if place.is_empty() { problem } else { format!("{place}: {problem}") };
+    let keywords = schema.as_object().ok_or_else(|| at("the schema is no object".to_owned()))?;
+    let other = keywords
+        .keys()
+        .find(|key| !KNOWN.contains(&key.as_str()) && !SAYS_NOTHING.contains(&key.as_str()));
+    if let Some(key) = other {
+        return Err(at(format!("{key} is not supported; there are: {}", KNOWN.join(", "))));
+    }
+    if keywords.get("type").is_some_and(|kind| kind != "object") {
+        return Err(at("the type of the whole answer is object".to_owned()));
+    }
+    if keywords.get("additionalProperties").is_some_and(|more| more != &Value::Bool(false)) {
+        return Err(at("additionalProperties can only be false".to_owned()));
+    }
+    let properties = keywords.get("properties").and_then(Value::as_object);
+    let properties = properties.filter(|properties| !properties.is_empty());
+    let properties = properties.ok_or_else(|| at("there are no properties".to_owned()))?;
+    if properties.len() > MOST_FIELDS {
+        return Err(at(format!("{} properties; at most {MOST_FIELDS}", properties.len())));
+    }
+    for name in keywords.get("required").and_then(Value::as_array).into_iter().flatten() {
+        if !name.as_str().is_some_and(|name| properties.contains_key(name)) {
+            return Err(at(format!("required names {name}, which is no property")));
+        }
+    }
+    let before = if place.is_empty() { String::new() } else { format!("{place}.") };
+    let field = |(name, schema): (&String, &Value)| {
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(at(format!("{name:?} is no name of a property")));
+        }
+        Ok((name.clone(), Kind::of(schema, &format!("{before}properties.{name}"))?))
+    };
+    properties.iter().map(field).collect()
+}
+
+/// The schema of an object with these fields: all of them, in their order, and no others.
+fn object(fields: &[(String, Kind)]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, kind)| (name.clone(), kind.schema())).collect();
+    let names: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": false,
+    })
+}
+
 impl TryFrom<Value> for AnswerSchema {
     type Error = String;
 
     fn try_from(schema: Value) -> Result<Self, String> {
-        const KNOWN: [&str; 4] = ["type", "properties", "required", "additionalProperties"];
-        let keywords = schema.as_object().ok_or("the schema is no object")?;
-        let other = keywords
-            .keys()
-            .find(|key| !KNOWN.contains(&key.as_str()) && !SAYS_NOTHING.contains(&key.as_str()));
-        if let Some(key) = other {
-            return Err(format!("{key} is not supported; there are: {}", KNOWN.join(", ")));
-        }
-        if keywords.get("type").is_some_and(|kind| kind != "object") {
-            return Err("the type of the whole answer is object".to_owned());
-        }
-        if keywords.get("additionalProperties").is_some_and(|more| more != &Value::Bool(false)) {
-            return Err("additionalProperties can only be false".to_owned());
-        }
-        let properties = keywords.get("properties").and_then(Value::as_object);
-        let properties = properties.filter(|properties| !properties.is_empty());
-        let properties = properties.ok_or("there are no properties")?;
-        if properties.len() > MOST_FIELDS {
-            return Err(format!("{} properties; at most {MOST_FIELDS}", properties.len()));
-        }
-        for name in keywords.get("required").and_then(Value::as_array).into_iter().flatten() {
-            if !name.as_str().is_some_and(|name| properties.contains_key(name)) {
-                return Err(format!("required names {name}, which is no property"));
-            }
-        }
-        let field = |(name, schema): (&String, &Value)| {
-            if name.is_empty() || name.chars().any(char::is_control) {
-                return Err(format!("{name:?} is no name of a property"));
-            }
-            Ok((name.clone(), Kind::of(schema, &format!("properties.{name}"))?))
-        };
-        let fields: Result<Vec<_>, String> = properties.iter().map(field).collect();
-        Ok(Self { fields: fields? })
+        Ok(Self { fields: fields_of(&schema, "")? })
     }
 }
 
 /// The schema that holds a model to the fields: all of them, in their order, and no others.
 impl From<AnswerSchema> for Value {
     fn from(schema: AnswerSchema) -> Self {
-        let properties: Map<String, Self> =
-            schema.fields.iter().map(|(name, kind)| (name.clone(), kind.schema())).collect();
-        let names: Vec<&str> = schema.names().collect();
-        json!({
-            "type": "object",
-            "properties": properties,
-            "required": names,
-            "additionalProperties": false,
-        })
+        object(&schema.fields)
     }
 }
 
@@ -294,7 +405,11 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_named_with_its_place() {
         for (properties, says) in [
-            (json!({"a": {"type": "string", "pattern": "x"}}), "properties.a: pattern is not"),
+            (json!({"a": {"type": "string", "pattern": "x"}}), "properties.a: the only pattern is"),
+            (
+                json!({"a": {"type": "array", "items": {"type": "object"}}}),
+                "properties.a.items: there are no properties",
+            ),
             (json!({"a": {"type": "object"}}), "properties.a: the type object is not"),
             (json!({"a": {"anyOf": []}}), "properties.a: a type or an enum is needed"),
             (json!({"a": {"enum": [1]}}), "properties.a: an enum is a list of texts"),
@@ -319,5 +434,29 @@ mod tests {
             let error = AnswerSchema::try_from(whole).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn events_are_lists_of_objects_with_times() {
+        let events = AnswerSchema::events();
+        let as_value = Value::from(events.clone());
+        assert_eq!(AnswerSchema::try_from(as_value), Ok(events.clone()));
+        let answer = |start: &str, end: &str| {
+            json!({"events": [{"start": start, "end": end, "what": "a ball rolls"}]}).to_string()
+        };
+        for (start, end, outside) in [
+            ("00:00", "00:12", 0),
+            ("00:12", "00:13", 1),
+            ("00:05", "00:04", 1),
+            ("100:00", "00:04", 2),
+        ] {
+            let read = events.read(&answer(start, end)).unwrap();
+            assert_eq!(events.times_outside(&read, 11.2), outside, "{start} {end}");
+        }
+        for time in ["0:01", "00:60", "1000:00", "00:1", "a0:00", "+1:00", "00-01", ""] {
+            assert!(events.read(&answer("00:00", time)).is_none(), "{time}");
+        }
+        assert!(events.read(r#"{"events": []}"#).is_some());
+        assert!(events.read(r#"{"events": [{"start": "00:00"}]}"#).is_none());
     }
 }

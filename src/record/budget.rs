@@ -16,6 +16,8 @@ impl Budget {
     pub const ALL: [Self; 5] = [Self(70), Self(140), Self(280), Self(560), Self(1120)];
     /// The largest budget.
     pub const MAX: Self = Self(1120);
+    /// The smallest.
+    pub const SMALLEST: Self = Self(70);
     /// The budget of a model whose files name none.
     pub const USUAL: Self = Self(280);
 

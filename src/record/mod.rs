@@ -21,6 +21,7 @@ mod answer_schema;
 mod bbox;
 mod budget;
 mod calibration;
+mod clip;
 mod critique;
 mod decimals;
 mod decoding;
@@ -46,6 +47,7 @@ pub use bbox::BBox;
 pub use budget::{Budget, BudgetChoice, UnknownBudget};
 pub use calibration::Platt;
 pub(crate) use calibration::{logit, sigmoid};
+pub use clip::{ShownClip, ShownFrame};
 pub use critique::{AskedAxis, AxisMarks, CritiqueSettings, mark_covers};
 pub(crate) use decimals::{index_of_greatest, is_near_rounding, to_four_decimals};
 pub use decoding::{Decoding, Sampling};
@@ -139,6 +141,10 @@ pub struct Record {
     /// When, and with which camera, it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<Box<Capture>>,
+    /// The frames that were shown, of a record about a whole video: its `width` and `height` are
+    /// those of a frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Box<ShownClip>>,
     /// How it ended.
     pub status: AnswerStatus,
     /// Why it failed.
@@ -230,6 +236,7 @@ impl Record {
             height: 0,
             orientation: 1,
             capture: None,
+            clip: None,
             status: AnswerStatus::Failed,
             reason: Some(reason),
             asked: None,

@@ -79,6 +79,11 @@ pub enum NoteKind {
     TruncatedImage,
     /// Bytes that no JPEG has stand among those of the image; rows below them may be wrong.
     DamagedImage,
+    /// Times in an answer about a whole video that lie behind its end, or end before they start;
+    /// kept as the answer says them.
+    TimesDoNotFit,
+    /// A video has fewer frames than the model takes of one (in the detail); all were shown.
+    FewFrames,
     /// The file has more bits a sample than the image; it was brightened to its own white.
     ScaledBitDepth,
     /// The file has 16 bits a sample, and the image looks black in them.

@@ -41,6 +41,9 @@ pub struct Settings {
     /// before there was the choice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fast_decode: bool,
+    /// Whether each video is asked about as a whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clip: bool,
     /// The constraint on answers.
     #[serde(default)]
     pub decoding: Decoding,
@@ -83,6 +86,7 @@ impl Settings {
             schema: None,
             apply_orientation: true,
             fast_decode: false,
+            clip: false,
             decoding: Decoding::Free,
             max_new_tokens: 0,
             sampling: Sampling::Greedy,

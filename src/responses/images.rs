@@ -94,9 +94,10 @@ impl ImageFolder {
                 }
             }
             Place::File(path) => self.inside(given, path, locator),
-            inner @ (Place::Entry { .. } | Place::Frame { .. } | Place::Remote { .. }) => {
-                Ok((name, inner))
-            }
+            inner @ (Place::Entry { .. }
+            | Place::Frame { .. }
+            | Place::Remote { .. }
+            | Place::Clip(_)) => Ok((name, inner)),
         }
     }
 

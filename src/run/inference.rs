@@ -111,18 +111,16 @@ impl<'e> Inference<'e> {
             sampling: self.settings.sampling,
         };
         let (image, first_view) = (record.image.clone(), self.next_view);
-        let learned = views.iter().map(|_| None).collect();
-        for (index, view) in views.into_iter().enumerate() {
+        // The frames of a whole video are shown together.
+        let groups: Vec<Vec<ShownView>> = match record.clip {
+            Some(_) => vec![views],
+            None => views.into_iter().map(|view| vec![view]).collect(),
+        };
+        let learned = groups.iter().map(|_| None).collect();
+        for (index, views) in groups.into_iter().enumerate() {
             self.views.insert(self.next_view, self.next_image);
             let (image, asked) = (image.clone(), Arc::clone(asked));
-            self.engine.submit(Shown {
-                id: self.next_view,
-                image,
-                index,
-                views: vec![view],
-                asked,
-                options,
-            });
+            self.engine.submit(Shown { id: self.next_view, image, index, views, asked, options });
             self.next_view += 1;
         }
         let image = AskedImage { record, begun: Instant::now(), first_view, learned, error: None };

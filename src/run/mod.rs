@@ -28,6 +28,7 @@
 //! ```
 
 mod batch;
+mod clip;
 mod control;
 mod error;
 mod frames;

@@ -71,7 +71,7 @@ pub struct Outcome {
 }
 
 /// One image on its way from the loaders to the model.
-enum Loaded {
+pub(super) enum Loaded {
     /// The journal has its answer.
     Resumed,
     /// The journal has its answer under an earlier name; the record has the name of now.
@@ -208,11 +208,11 @@ impl Refused {
     }
 }
 
-struct Loader<'r> {
-    plan: &'r Plan<'r>,
-    preparer: Preparer<'r>,
-    gate: &'r ByteGate,
-    moves: &'r Moves<'r>,
+pub(super) struct Loader<'r> {
+    pub(super) plan: &'r Plan<'r>,
+    pub(super) preparer: Preparer<'r>,
+    pub(super) gate: &'r ByteGate,
+    pub(super) moves: &'r Moves<'r>,
     ahead: Option<&'r Ahead>,
 }
 
@@ -237,7 +237,7 @@ fn lacks_axes(plan: &Plan<'_>, known: &ResumeEntry) -> bool {
 }
 
 /// Whether the earlier record answers the current question about the image.
-fn is_answered(plan: &Plan<'_>, image: &SourceImage, known: &ResumeEntry) -> bool {
+pub(super) fn is_answered(plan: &Plan<'_>, image: &SourceImage, known: &ResumeEntry) -> bool {
     match (plan.questions.hash_by_name(&image.name), &known.question) {
         (Some(now), Some(then)) => now == *then,
         // A record of an earlier version says nothing; if all images are asked the same, the
@@ -250,15 +250,14 @@ fn is_answered(plan: &Plan<'_>, image: &SourceImage, known: &ResumeEntry) -> boo
 impl Loader<'_> {
     /// Reads, decodes and prepares the image at `index`; `None` once the run is over.
     fn load(&self, index: usize, image: &SourceImage) -> Option<Loaded> {
+        if let Ok(Place::Clip(file)) = &image.place {
+            return self.load_clip(image, file);
+        }
         if is_settled(self.plan, image) {
             return Some(Loaded::Resumed);
         }
         let mut record = Record::failed(image.name.clone(), String::new());
-        let known = self
-            .plan
-            .known
-            .get(&image.name)
-            .filter(|known| known.answered || !self.plan.control.retry_failed);
+        let known = self.known(image);
         let started = Instant::now();
         let times_of_reading = || {
             let stages = Stages { read: started.elapsed().as_secs_f64(), ..Stages::default() };
@@ -280,7 +279,7 @@ impl Loader<'_> {
             Err(reason) => return refused(record, reason),
         };
         // The gate is passed before the file is read, with its size and the sizes in its header.
-        let mut permit = self.gate.enter(bytes)?;
+        let permit = self.gate.enter(bytes)?;
         // From here on the gate counts what was fetched.
         drop(hold);
         let bytes = match content.read_all() {
@@ -325,12 +324,7 @@ impl Loader<'_> {
         record.timings = Some(timings);
         match prepared {
             Ok(mut views) => {
-                permit.shrink(views.iter().map(ShownView::bytes).sum());
-                // The bytes are given back with the last view that an engine lets go.
-                let permit: Arc<Permit> = Arc::new(permit);
-                for view in &mut views {
-                    view.hold = Some(permit.clone());
-                }
+                hold_bytes(permit, &mut views);
                 Some(Loaded::Ready(record, views, asked, earlier))
             }
             Err(reason) => Some(failed(record, reason)),
@@ -352,6 +346,12 @@ impl Loader<'_> {
         let asked = self.plan.questions.questions_about(image, bytes, record)?;
         record.question = Some(asked.hash());
         Ok(Some(asked))
+    }
+
+    /// The earlier record of the image, unless it failed and is to be tried again.
+    pub(super) fn known(&self, image: &SourceImage) -> Option<&ResumeEntry> {
+        let known = self.plan.known.get(&image.name)?;
+        (known.answered || !self.plan.control.retry_failed).then_some(known)
     }
 
     /// The content of an image on the web, once it is there; nothing inside for one that is not.
@@ -407,6 +407,15 @@ fn completed(mut record: Record, earlier: Option<Box<Record>>, settings: &Settin
         critique::complete(&mut record, *earlier, settings);
     }
     record
+}
+
+/// Leaves the views as many bytes of `permit` as they hold, until an engine lets the last one go.
+pub(super) fn hold_bytes(mut permit: Permit, views: &mut [ShownView]) {
+    permit.shrink(views.iter().map(ShownView::bytes).sum());
+    let permit: Arc<Permit> = Arc::new(permit);
+    for view in views {
+        view.hold = Some(permit.clone());
+    }
 }
 
 fn answer_all(

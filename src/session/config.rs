@@ -69,6 +69,7 @@ impl Default for DecodingOptions {
 /// A detection: the things to find in images, the model, and its settings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub struct DetectConfig {
     /// The question about images without a row in `prompts`.
     pub task: Option<Task>,
@@ -94,6 +95,8 @@ pub struct DetectConfig {
     pub apply_orientation: bool,
     /// Whether only as many pixels of a JPEG are decoded as the budget needs.
     pub fast_decode: bool,
+    /// Whether each video is asked about as a whole; the images of a run are then videos.
+    pub clip: bool,
     /// How answers are generated.
     pub decoding: DecodingOptions,
     /// Which boxes the exports show; can be changed later.
@@ -124,6 +127,15 @@ impl DetectConfig {
         }
         if self.fast_decode && !crate::image::CAN_REDUCE {
             return Err(SessionError::NoFastDecode);
+        }
+        if self.clip {
+            if matches!(self.model.model, ModelChoice::Server(_)) {
+                return Err(SessionError::ClipOnServer);
+            }
+            let asks_for_text = |task: &Task| matches!(task, Task::Prompt { .. });
+            if self.answer == Some(AnswerKind::Boxes) || !self.task.iter().all(asks_for_text) {
+                return Err(SessionError::NoBoxesInClip);
+            }
         }
         match self.task.as_ref().filter(|task| !task.lacks_labels()) {
             Some(task) => self.model.model.check(task, &self.conversation),
@@ -172,6 +184,7 @@ impl Default for DetectConfig {
             rules: Rules::default(),
             apply_orientation: true,
             fast_decode: false,
+            clip: false,
             decoding: DecodingOptions::default(),
             filters: Filters::default(),
             shard: None,

@@ -54,6 +54,18 @@ pub enum SessionError {
          turbojpeg`"
     )]
     NoFastDecode,
+    /// A server was to be asked about whole videos.
+    #[error(
+        "a server takes no video here: a whole clip is asked about with graphs, or its frames one by \
+         one"
+    )]
+    ClipOnServer,
+    /// Single images were to be asked about as whole videos.
+    #[error("whole clips are asked about in a run over files, not one by one")]
+    ClipAlone,
+    /// Boxes were asked for in whole videos.
+    #[error("a whole clip is asked by a prompt, and answered in words: boxes are of single frames")]
+    NoBoxesInClip,
     /// Pairs were to be compared of a part of the frames.
     #[error("pairs of frames are compared by one machine: leave out shard")]
     ShardOfPairs,

@@ -42,6 +42,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::image::UprightImage;
 use crate::journal::{Placement, ResumeIndex, RunDirectory};
+use crate::preprocess::CLIP_BUDGET;
 use crate::prompt::Prompts;
 use crate::record::{
     AnswerStatus, Budget, BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity,
@@ -359,6 +360,7 @@ impl<'o> Session<'o> {
                 schema: config.schema.clone(),
                 apply_orientation: config.apply_orientation,
                 fast_decode: config.fast_decode,
+                clip: config.clip,
                 ..settings
             },
             Config::Critique(config) => Settings {
@@ -375,6 +377,7 @@ impl<'o> Session<'o> {
             matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
         let grammars = self.grammars(thinking)?;
         let asking = match &self.config {
+            Config::Detect(config) if config.clip => return Err(SessionError::ClipAlone),
             Config::Detect(config) => {
                 let task = config.task.as_ref().ok_or(SessionError::NothingAsked)?;
                 let asked = self.asker(config, Some(&grammars)).asked(task)?;
@@ -540,7 +543,12 @@ impl<'o> Session<'o> {
     ) -> Result<FinishedRun, SessionError> {
         // A run loads engines of its own, on every device.
         self.unload();
-        let (observer, budget) = (self.observer, self.budget.largest());
+        let (observer, mut budget) = (self.observer, self.budget.largest());
+        if settings.clip {
+            // A prompt of many frames is about twice as long as that of the largest image. If memory
+            // is short of so many rows, fewer are tried.
+            budget = Budget::MAX;
+        }
         identified.complete(&mut settings);
         let said = identified.server_description();
         let placed = self.answers.place(identified, budget, self.config.model(), observer)?;
@@ -606,6 +614,7 @@ impl<'o> Session<'o> {
             schema: config.schema.clone(),
             apply_orientation: config.apply_orientation,
             fast_decode: config.fast_decode,
+            clip: config.clip,
             ..self.settings(decoding, model)
         }
     }
@@ -652,6 +661,8 @@ fn asked_again(before: &Manifest, now: &Settings) -> Option<String> {
 /// The soft tokens of a view: those of the configuration, else those of a rubric, else `own`.
 fn budget_of(config: &Config, own: Budget) -> BudgetChoice {
     match config {
+        // A frame of a whole video has one budget.
+        Config::Detect(config) if config.clip => BudgetChoice::Fixed(CLIP_BUDGET),
         Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
         Config::Critique(config) => {
             config.budget.unwrap_or(BudgetChoice::Fixed(config.rubric.budget.unwrap_or(own)))

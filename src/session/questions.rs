@@ -27,10 +27,18 @@ pub fn query(
     conversation: &Conversation,
     prompts: &Prompts,
 ) -> Result<Query, SessionError> {
+    in_words(task, |text| prompts.query(text, conversation))
+}
+
+/// The words of a task, put into a prompt by `query`.
+fn in_words(
+    task: &Task,
+    query: impl FnOnce(&str) -> Result<Query, PromptError>,
+) -> Result<Query, SessionError> {
     if task.lacks_labels() {
         return Err(SessionError::LacksLabels);
     }
-    prompts.query(&task.text(), conversation).map_err(|error| match error {
+    query(&task.text()).map_err(|error| match error {
         PromptError::TooLong { .. } if task.labels().len() > 1 => {
             SessionError::TooManyLabels { labels: task.labels().len(), error }
         }
@@ -105,8 +113,17 @@ impl QuestionBuilder<'_> {
     }
 
     fn question(&self, task: Task) -> Result<Question, SessionError> {
-        let kind = self.config.answer.unwrap_or_else(|| task.answer_kind());
-        let query = query(&task, &self.config.conversation, self.prompts)?;
+        let DetectConfig { clip, conversation, .. } = self.config;
+        if *clip && !matches!(task, Task::Prompt { .. }) {
+            return Err(SessionError::NoBoxesInClip);
+        }
+        let usual = || if *clip { AnswerKind::Text } else { task.answer_kind() };
+        let kind = self.config.answer.unwrap_or_else(usual);
+        let query = if *clip {
+            in_words(&task, |text| self.prompts.query_about_video(text, conversation))?
+        } else {
+            query(&task, conversation, self.prompts)?
+        };
         let AnswerConstraints { grammar, form } =
             self.grammars.map(|grammars| grammars.of(&task, kind)).transpose()?.unwrap_or_default();
         Ok(Question::Find(FindQuestion { query, task, kind, grammar, form, explain: None }))

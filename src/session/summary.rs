@@ -165,7 +165,8 @@ impl Summary {
             let shrunk = record.answers.iter().filter_map(|answer| answer.tokens).any(|tokens| {
                 halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height)
             });
-            summary.shrunk_below_half += usize::from(shrunk);
+            // A frame of a whole video has one budget, by the model's own rule.
+            summary.shrunk_below_half += usize::from(shrunk && record.clip.is_none());
             summary.turned_by_exif += usize::from(record.orientation != 1);
             if record.status == AnswerStatus::Failed {
                 let is_cut = record.notes.iter().any(|note| note.kind == NoteKind::TruncatedImage);

@@ -89,7 +89,7 @@ impl Source {
 
 fn path_of(image: &SourceImage) -> Option<&Path> {
     match &image.place {
-        Ok(Place::File(path)) => Some(path),
+        Ok(Place::File(path) | Place::Clip(path)) => Some(path),
         Ok(Place::Entry { archive, .. }) => Some(archive),
         Ok(Place::Frame { clip, .. }) => Some(clip.file()),
         Ok(Place::Remote { .. }) | Err(_) => None,

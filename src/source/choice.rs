@@ -10,7 +10,7 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::remote::WebOptions;
-use super::video::VideoFrames;
+use super::video::VideoUse;
 use super::{SourceError, SourceImage, tidy};
 use crate::digest;
 
@@ -27,8 +27,8 @@ pub struct Choice {
     pub known: Known,
     /// How many images there may be, and which of more they are.
     pub most: Option<Most>,
-    /// Which frames of videos are images; without it, videos are passed over.
-    pub video: Option<VideoFrames>,
+    /// What videos are taken for; without it, they are passed over.
+    pub video: Option<VideoUse>,
     /// How images on the web are read.
     pub web: WebOptions,
     /// Told what takes long while the images are listed.

@@ -54,7 +54,7 @@ use remote::Fetcher;
 #[cfg(feature = "onnx")]
 pub(crate) use remote::{Ahead, Hold};
 pub use remote::{ByteSize, MAX_BYTES, RemoteFile, WebOptions, is_address, shown as shown_address};
-pub use video::{Frames, Moment, VideoFrames, clip_of, frame_file_name};
+pub use video::{Frames, Moment, VideoFrames, VideoUse, clip_of, frame_file_name};
 use walk::Search;
 use written::Written;
 
@@ -144,6 +144,14 @@ pub enum SourceError {
         /// Files that are there instead.
         passed_over: PassedOver,
     },
+    /// No video in any folder.
+    #[error("no videos in {inputs} (looked for {}){}", video::EXTENSIONS.join(", "), instead(passed_over))]
+    NoVideos {
+        /// The inputs, as given.
+        inputs: String,
+        /// Files that are there instead.
+        passed_over: PassedOver,
+    },
 }
 
 fn instead(passed_over: &PassedOver) -> String {
@@ -182,6 +190,8 @@ pub enum Place {
         /// Which part of the archive.
         span: Option<Span>,
     },
+    /// A whole video.
+    Clip(PathBuf),
 }
 
 impl Place {
@@ -192,7 +202,7 @@ impl Place {
     /// Why they are not to be had, in words.
     pub fn open(&self) -> Result<Content, String> {
         let opened = match self {
-            Self::File(path) => Content::of_file(path),
+            Self::File(path) | Self::Clip(path) => Content::of_file(path),
             Self::Entry { archive, span } => Content::of_span(archive, *span),
             Self::Frame { clip, index } => {
                 let frame = clip.frame(*index).map_err(|error| error.to_string())?;
@@ -384,8 +394,8 @@ pub fn list_chosen(
     let written = RefCell::<Written>::default();
     let max_depth = choice.max_depth.unwrap_or(usize::MAX);
     let (own, written) = (exclude.as_deref(), &written);
-    let search =
-        Search { own, excluded: &excluded, max_depth, videos: choice.video.is_some(), written };
+    let (videos, images) = (choice.video.is_some(), choice.video != Some(VideoUse::Whole));
+    let search = Search { own, excluded: &excluded, max_depth, videos, images, written };
     let mut expanded = Vec::new();
     for input in inputs {
         inputs::expand(input, search, &mut expanded)?;
@@ -422,17 +432,16 @@ pub fn list_chosen(
     }
     let Found { mut images, mut passed_over, .. } = found;
     let videos = match choice.video {
-        Some(frames) => video::expand(&mut images, frames, choice.say)?,
+        Some(VideoUse::Frames(frames)) => video::expand(&mut images, frames, choice.say)?,
+        Some(VideoUse::Whole) => video::whole(&mut images)?,
         None => None,
     };
     passed_over.count_written(written.borrow().images);
     if images.is_empty() {
-        let inputs = inputs
-            .iter()
-            .map(|path| shown_address(&path.display().to_string()))
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(SourceError::NoImages { inputs, passed_over });
+        if choice.video == Some(VideoUse::Whole) {
+            return Err(SourceError::NoVideos { inputs: named(inputs), passed_over });
+        }
+        return Err(SourceError::NoImages { inputs: named(inputs), passed_over });
     }
     let needs_ffmpeg =
         |name: &String| BY_FFMPEG.iter().any(|known| has_extension(Path::new(name), known));
@@ -463,6 +472,12 @@ pub fn list_chosen(
         videos: videos.as_ref().map_or(0, |videos| videos.count),
         ffmpeg,
     })
+}
+
+/// Inputs as they were given, in words.
+fn named(inputs: &[PathBuf]) -> String {
+    let shown = |path: &PathBuf| shown_address(&path.display().to_string());
+    inputs.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// An image, or a video, on its way into the list.
@@ -534,6 +549,10 @@ impl Found<'_> {
     ) -> Option<String> {
         for (name, span) in listing.entries {
             let inside = name::path(&name);
+            if !self.search.images {
+                self.passed_over.count(&inside, true);
+                continue;
+            }
             let is_part = |part: &Component<'_>| matches!(part, Component::Normal(_));
             let depth = inside.components().filter(is_part).count();
             if depth > self.search.max_depth || self.search.leaves_out(&path.join(&inside), &inside)

@@ -1,9 +1,9 @@
-//! Frames of videos as images.
+//! Videos: frames of them as images, or each as a whole.
 //!
 //! In: videos, and which of their frames are wanted. Out: an image for each frame, under the name
-//! `clip.mp4#t=00:01:23.456`: the video's, and the frame's time from its beginning. Promises: the
-//! same frames on every machine; a frame has one time, whichever way it was chosen; a video that
-//! cannot be read is in the list, with the reason.
+//! `clip.mp4#t=00:01:23.456`: the video's, and the frame's time from its beginning; or one entry for
+//! each video, under its own name. Promises: the same frames on every machine; a frame has one time,
+//! whichever way it was chosen; a video that cannot be read is in the list, with the reason.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,15 @@ pub struct VideoFrames {
     pub start: u64,
     /// No frame at or after this time is wanted.
     pub end: Option<u64>,
+}
+
+/// What videos among the inputs are taken for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VideoUse {
+    /// These frames of them are images, beside the other images.
+    Frames(VideoFrames),
+    /// Each is asked about as a whole, and images are passed over.
+    Whole,
 }
 
 impl FromStr for Frames {
@@ -148,10 +157,32 @@ impl FromStr for Moment {
 
 /// The videos of a list of images.
 pub(super) struct Videos {
-    /// How many there are.
+    /// How many there are of which frames are images.
     pub(super) count: usize,
     /// What read them.
     pub(super) ffmpeg: Ffmpeg,
+}
+
+/// Makes whole videos of the files in `images`, whatever they are called: a video's own codec says
+/// what it is.
+///
+/// # Errors
+/// [`SourceError::Videos`] if there is no ffmpeg.
+pub(super) fn whole(images: &mut BTreeMap<String, Listed>) -> Result<Option<Videos>, SourceError> {
+    if images.is_empty() {
+        return Ok(None);
+    }
+    let ffmpeg =
+        Ffmpeg::find().map_err(|error| SourceError::Videos { videos: images.len(), error })?;
+    for listed in images.values_mut() {
+        listed.place = match &listed.place {
+            Ok(Place::File(path)) => Ok(Place::Clip(path.clone())),
+            Ok(_) => Err("a whole clip is a file on this machine: fetch it first".to_owned()),
+            Err(reason) => Err(reason.clone()),
+        };
+    }
+    // None of them is there as frames.
+    Ok(Some(Videos { count: 0, ffmpeg }))
 }
 
 /// Puts frames in place of the videos among `images`; `None` if there are none.

@@ -19,8 +19,10 @@ pub(super) struct Search<'s> {
     pub(super) excluded: &'s Excluded,
     /// How deep folders and archives are searched; 1 is the folder itself.
     pub(super) max_depth: usize,
-    /// Whether videos are taken, too.
+    /// Whether videos are taken.
     pub(super) videos: bool,
+    /// Whether images are taken.
+    pub(super) images: bool,
     /// Earlier runs and exports that the search comes by.
     pub(super) written: &'s RefCell<Written>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Search<'s> {
 impl Search<'_> {
     /// Whether the extension of a path is one that is searched for.
     pub(super) fn takes(self, path: &Path) -> bool {
-        has_image_extension(path) || self.takes_video(path)
+        self.images && has_image_extension(path) || self.takes_video(path)
     }
 
     /// The same of videos alone.

@@ -167,7 +167,7 @@ fn a_schema_that_is_not_supported_is_named() {
         (
             r#"{"properties": {"a": {"type": "string", "pattern": "x"}}}"#,
             "text",
-            "properties.a: pattern",
+            "properties.a: the only pattern",
         ),
         (r#"{"properties": {}}"#, "text", "there are no properties"),
         ("no JSON", "text", "schema.json"),

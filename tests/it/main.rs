@@ -12,6 +12,7 @@
 mod bad_input;
 mod batch;
 mod by_hand;
+mod clips;
 mod convert;
 mod critique;
 mod datasets;

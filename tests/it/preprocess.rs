@@ -1,43 +1,10 @@
 //! Preprocessing equals Hugging Face's processor, bit for bit.
 
-use gemscope::image::UprightImage;
 use gemscope::preprocess::{PATCH_SIDE, prepare, resize, target_size};
 use gemscope::record::{Budget, BudgetChoice};
 use serde_json::Value;
 
-use crate::support::{fixture, json, le_bytes_f32, le_bytes_i64, sha256};
-
-/// The patterns that python/gemscope/onnx_export/golden/patterns.py draws.
-fn pattern(name: &str, width: u32, height: u32) -> UprightImage {
-    let waves = |x: u32, y: u32| {
-        [
-            (7 * x + 3 * y) % 256,
-            (x * x / 5 + 11 * y) % 256,
-            if (x / 8 + y / 8) % 2 == 1 { 255 } else { 0 },
-        ]
-    };
-    let noise = |x: u32, y: u32| {
-        [0_u32, 1, 2].map(|channel| {
-            let hash = x
-                .wrapping_mul(374_761_393)
-                .wrapping_add(y.wrapping_mul(668_265_263))
-                .wrapping_add(channel.wrapping_mul(2_246_822_519));
-            (hash ^ (hash >> 13)).wrapping_mul(1_274_126_177) >> 24
-        })
-    };
-    let mut rgb = Vec::new();
-    for y in 0..height {
-        for x in 0..width {
-            let pixel = match name {
-                "waves" => waves(x, y),
-                "noise" => noise(x, y),
-                other => panic!("unknown pattern {other}"),
-            };
-            rgb.extend(pixel.map(|value| value as u8));
-        }
-    }
-    UprightImage { width, height, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() }
-}
+use crate::support::{fixture, json, le_bytes_f32, le_bytes_i64, pattern, sha256};
 
 fn number(case: &Value, key: &str) -> u32 {
     case[key].as_u64().unwrap_or_else(|| panic!("{key} of {case}")) as u32
@@ -56,8 +23,8 @@ fn every_golden_case_is_bit_exact() {
             }
             None => pattern(
                 case["pattern"].as_str().unwrap(),
-                number(case, "width"),
-                number(case, "height"),
+                (number(case, "width"), number(case, "height")),
+                0,
             ),
         };
         let budget = Budget::try_from(number(case, "budget")).unwrap();

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use assert_cmd::Command;
 use gemscope::device::Device;
 use gemscope::generate::{GenerateOptions, Generated, Request, RequestKind, generate};
+use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::onnxruntime::{self, Runtime, RuntimeOptions};
 use gemscope::preprocess::prepare;
@@ -47,6 +48,38 @@ pub fn gemscope() -> Command {
     command.env("GEMSCOPE_DEVICE", "cpu").env_remove("GEMSCOPE_MODEL");
     command.env("GEMSCOPE_FFMPEG", "/no/ffmpeg");
     command
+}
+
+/// The patterns that python/gemscope/onnx_export/golden/patterns.py draws; x and y begin at `start`.
+pub fn pattern(name: &str, (width, height): (u32, u32), start: u32) -> UprightImage {
+    let waves = |x: u32, y: u32| {
+        [
+            (7 * x + 3 * y) % 256,
+            (x * x / 5 + 11 * y) % 256,
+            if (x / 8 + y / 8) % 2 == 1 { 255 } else { 0 },
+        ]
+    };
+    let noise = |x: u32, y: u32| {
+        [0_u32, 1, 2].map(|channel| {
+            let hash = x
+                .wrapping_mul(374_761_393)
+                .wrapping_add(y.wrapping_mul(668_265_263))
+                .wrapping_add(channel.wrapping_mul(2_246_822_519));
+            (hash ^ (hash >> 13)).wrapping_mul(1_274_126_177) >> 24
+        })
+    };
+    let mut rgb = Vec::new();
+    for y in start..start + height {
+        for x in start..start + width {
+            let pixel = match name {
+                "waves" => waves(x, y),
+                "noise" => noise(x, y),
+                other => panic!("unknown pattern {other}"),
+            };
+            rgb.extend(pixel.map(|value| value as u8));
+        }
+    }
+    UprightImage { width, height, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() }
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

@@ -68,8 +68,9 @@ impl AskedView {
                         stream: self.stream.wrapping_add(index as u64),
                     };
                     let kind = RequestKind::Generate { options, grammar: question.grammar.clone() };
-                    let prompt_ids = question.query.token_ids(self.size.soft_tokens());
-                    requests.push((vec![0], self.part(index), Request { prompt_ids, kind }));
+                    let views: Vec<usize> = (0..question.query.views().max(1)).collect();
+                    let prompt_ids = question.query.token_ids_of(&self.soft_tokens);
+                    requests.push((views, self.part(index), Request { prompt_ids, kind }));
                 }
                 Question::Rate(question) => {
                     let soft_tokens =
@@ -211,7 +212,7 @@ impl AskedView {
         let tokens = TokenCounts {
             budget: self.budget.soft_tokens(),
             resized: [self.size.width, self.size.height],
-            soft_tokens: Some(self.size.soft_tokens()),
+            soft_tokens: Some(self.soft_tokens.iter().sum()),
             prompt: question.query.token_count(self.size.soft_tokens()),
             answer: generated.ids.len(),
         };

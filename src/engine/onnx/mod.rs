@@ -15,7 +15,7 @@ use super::{Answered, Effort, Engine, EngineError, Shown, ViewForm, ViewPixels};
 use crate::answer;
 use crate::generate::{Batch, BatchLimits, Finished, GenerateError, Generated};
 use crate::model::{Features, GraphError, Model};
-use crate::preprocess::PatchGrid;
+use crate::preprocess::{PatchGrid, Rescaling};
 use crate::prompt::Prompter;
 
 /// Patches of views that are encoded together: attention among them takes memory by their square.
@@ -73,9 +73,9 @@ impl OnnxEngine {
         let Some(first) = self.pending.front() else { return Ok(()) };
         let count = patches(first);
         let requests = first.asked.requests().max(1);
-        // Views that are compared are encoded one by one.
+        // Views that are shown together are encoded without those of others.
         let alone = first.views.len() > 1 || !self.model.probes.vision_batch;
-        let together = if alone { 1 } else { (PATCHES_TOGETHER / count.max(1)).max(1) };
+        let together = if alone { 1 } else { views_together(count) };
         let together = together.min(self.batch.room().div_ceil(requests));
         let alike = |shown: &&Shown| patches(shown) == count && (shown.views.len() == 1 || alone);
         let same = self.pending.iter().take(together).take_while(alike).count().max(1);
@@ -96,7 +96,13 @@ impl OnnxEngine {
             }
         }
         let started = Instant::now();
-        let encoded = self.encode_all(grids);
+        let most = if self.model.probes.vision_batch { views_together(count) } else { 1 };
+        let mut encoded = Vec::with_capacity(grids.len());
+        let mut grids = grids.into_iter().peekable();
+        while grids.peek().is_some() {
+            let some = grids.by_ref().take(most).collect();
+            encoded.append(&mut self.encode_all(some));
+        }
         self.vision_time += started.elapsed();
         let mut encoded = encoded.into_iter();
         for (id, view, views) in asked {
@@ -132,7 +138,10 @@ impl OnnxEngine {
 
     /// Asks every question about views with these soft tokens.
     fn ask(&mut self, id: usize, mut view: AskedView, mut features: Vec<Features>) {
-        let requests = view.requests();
+        let mut requests = view.requests();
+        for (_, _, request) in &mut requests {
+            self.model.stand_in(&mut request.prompt_ids);
+        }
         let number = self.next_number;
         self.next_number += 1;
         let open = requests.len();
@@ -243,6 +252,11 @@ impl Engine for OnnxEngine {
     }
 }
 
+/// How many views of `patches` are encoded together.
+fn views_together(patches: usize) -> usize {
+    (PATCHES_TOGETHER / patches.max(1)).max(1)
+}
+
 /// Patches of the first view.
 fn patches(shown: &Shown) -> usize {
     shown.views.first().map_or(0, |view| match &view.pixels {
@@ -256,7 +270,12 @@ fn patches(shown: &Shown) -> usize {
 fn into_patches(pixels: ViewPixels) -> PatchGrid {
     match pixels {
         ViewPixels::Patches(patches) => patches,
-        ViewPixels::Rgb(_) => PatchGrid { side: 0, pixels: Vec::new(), positions: Vec::new() },
+        ViewPixels::Rgb(_) => PatchGrid {
+            side: 0,
+            pixels: Vec::new(),
+            positions: Vec::new(),
+            rescaling: Rescaling::default(),
+        },
     }
 }
 

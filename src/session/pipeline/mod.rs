@@ -33,9 +33,9 @@ pub use layer::Layer;
 use layer::layers;
 pub use least_scores::LeastScores;
 pub use sections::{
-    BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection,
-    FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection,
-    RunSection, SamplingSection, ServerSection, TaskSection, ViewSection,
+    BudgetSection, ChoiceSection, ClipSection, CoordinateSection, DecodingSection, DeviceSection,
+    ExportSection, FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection,
+    RuleSection, RunSection, SamplingSection, ServerSection, TaskSection, ViewSection,
 };
 pub use shard::ShardChoice;
 pub use word::Names;
@@ -54,7 +54,7 @@ use crate::record::{
 };
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
-use crate::source::{Choice, Known, MAX_BYTES, Most, VideoFrames, WebOptions};
+use crate::source::{Choice, Known, MAX_BYTES, Most, VideoFrames, VideoUse, WebOptions};
 
 layers! {
     /// `[task]`
@@ -111,6 +111,10 @@ layers! {
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
         pub choice: ChoiceSection,
+        /// Whether they are whole videos.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub clip: ClipSection,
     }
 
     /// A detection with everything that goes with it.
@@ -266,6 +270,7 @@ impl Pipeline {
         let Self {
             task: TaskSections { task, prompts }, preprocess, model, decoding, answer, ..
         } = self;
+        let clip = self.source.clip.clip;
         let excluded = [
             (
                 preprocess.view.fast_decode && preprocess.view.tiles.is_some(),
@@ -278,6 +283,15 @@ impl Pipeline {
             (model.server.server.is_some() && model.model.is_some(), "server", "model"),
             (model.server.server.is_some() && model.dtype.is_some(), "server", "dtype"),
             (model.server.server.is_some() && model.device.device.is_some(), "server", "device"),
+            (clip && self.source.choice.frames.is_some(), "clip", "frames"),
+            (clip && task.labels.is_some(), "clip", "labels"),
+            (clip && task.phrase.is_some(), "clip", "phrase"),
+            (clip && preprocess.budget.budget.is_some(), "clip", "budget"),
+            (clip && preprocess.view.tiles.is_some(), "clip", "tiles"),
+            (clip && preprocess.view.fast_decode, "clip", "fast_decode"),
+            (clip && task.image_newlines, "clip", "image_newlines"),
+            (clip && preprocess.image.no_exif, "clip", "no_exif"),
+            (clip && self.export.group_by.is_some(), "clip", "group_by"),
             (
                 self.source.choice.limit.is_some() && self.source.choice.sample.is_some(),
                 "limit",
@@ -291,7 +305,7 @@ impl Pipeline {
             task: task.task()?,
             per_label: task.per_label,
             answer: task.answer,
-            schema: task.answer_schema()?,
+            schema: task.answer_schema(clip)?,
             conversation: task.conversation(),
             prompts: prompts.prompts.clone(),
             model: model.options()?,
@@ -300,6 +314,7 @@ impl Pipeline {
             rules: answer.rules.rules(),
             apply_orientation: !preprocess.image.no_exif,
             fast_decode: preprocess.view.fast_decode,
+            clip: self.source.clip.clip,
             decoding: decoding.options()?,
             filters: answer.filters.over_filters(Filters::default())?,
             shard: self.source.choice.shard()?,
@@ -311,7 +326,11 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] if nothing hangs on a seed that is there.
     pub fn choice(&self) -> Result<Choice, PipelineError> {
-        self.source.choice.choice(&self.decoding.sampling)
+        let mut choice = self.source.choice.choice(&self.decoding.sampling)?;
+        if self.source.clip.clip {
+            choice.video = Some(VideoUse::Whole);
+        }
+        Ok(choice)
     }
 
     /// The formats that are written.
@@ -320,7 +339,11 @@ impl Pipeline {
     /// [`PipelineError::Format`] for an unknown one.
     pub fn formats(&self) -> Result<Vec<Format>, PipelineError> {
         const USUAL: [Format; 4] = [Format::Jsonl, Format::Coco, Format::Counts, Format::Crops];
-        let Some(names) = &self.export.export else { return Ok(USUAL.into()) };
+        /// Answers about whole clips have no boxes.
+        const OF_CLIPS: [Format; 2] = [Format::Jsonl, Format::Csv];
+        let Some(names) = &self.export.export else {
+            return Ok(if self.source.clip.clip { OF_CLIPS.into() } else { USUAL.into() });
+        };
         let names = names.split();
         if names.len() == 1 && names[0] == "none" {
             return Ok(Vec::new());
@@ -380,14 +403,17 @@ impl TaskSection {
         })
     }
 
-    /// The fields of answers in text, if they have any.
+    /// The fields of answers in text, if they have any. Answers about whole clips are text.
     ///
     /// # Errors
     /// [`PipelineError`] if text is not asked for, or the file is no schema that is supported.
-    pub fn answer_schema(&self) -> Result<Option<AnswerSchema>, PipelineError> {
+    pub fn answer_schema(&self, clip: bool) -> Result<Option<AnswerSchema>, PipelineError> {
         let Some(path) = &self.schema else { return Ok(None) };
-        if self.answer != Some(AnswerKind::Text) {
+        if self.answer != Some(AnswerKind::Text) && !clip {
             return Err(PipelineError::GoesWith { setting: "schema", with: "`answer` text" });
+        }
+        if clip && path.as_os_str() == "events" {
+            return Ok(Some(AnswerSchema::events()));
         }
         let text = files::read_text(path)
             .map_err(|error| PipelineError::File { path: path.clone(), error })?;
@@ -557,7 +583,7 @@ impl ChoiceSection {
         let video = match (self.frames, self.start, self.end) {
             (Some(frames), start, end) => {
                 let (start, end) = (start.map_or(0, |start| start.0), end.map(|end| end.0));
-                Some(VideoFrames { frames, start, end })
+                Some(VideoUse::Frames(VideoFrames { frames, start, end }))
             }
             (None, Some(_), _) => {
                 return Err(PipelineError::GoesWith { setting: "start", with: "`frames`" });

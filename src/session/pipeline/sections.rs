@@ -52,9 +52,10 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub answer: Option<AnswerKind>,
-        /// With --answer text: answer with these fields, a JSON schema of one object with strings,
-        /// words to choose from (enum), booleans, numbers and lists; its answers are held to it,
-        /// and go into jsonl and csv field by field
+        /// With --answer text or --clip: answer with these fields, a JSON schema of one object with
+        /// strings, words to choose from (enum), booleans, numbers and lists; its answers are held
+        /// to it, and go into jsonl and csv field by field. With --clip, events stands for a list of
+        /// what happens, each with its start and end
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub schema: Option<PathBuf>,
@@ -129,6 +130,15 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "I/N"))]
         pub shard: Option<ShardChoice>,
+    }
+
+    /// Whether videos are asked about as a whole.
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
+    pub struct ClipSection {
+        /// Ask about each video as a whole: the model is shown 32 frames of it, with their times, and
+        /// answers in words (--prompt, and --schema for fields). Images are passed over
+        #[cfg_attr(feature = "cli", arg(long, conflicts_with = "frames"))]
+        pub clip: bool,
     }
 
     /// How images are read.

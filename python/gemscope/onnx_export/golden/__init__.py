@@ -10,7 +10,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-FILES = ("preprocess", "target_size", "jpeg", "prompts", "generate", "variants")
+FILES = ("preprocess", "target_size", "jpeg", "prompts", "generate", "variants", "clips")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
