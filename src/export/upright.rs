@@ -141,7 +141,7 @@ impl<'i> Images<'i> {
         let changed =
             || "the file is not the one that was answered about; run detect again".to_owned();
         if record.clip.is_some() {
-            return self.first_frame(record, &place).map_err(named);
+            return Self::first_frame(record, &place).map_err(named);
         }
         let content = place.open().map_err(named)?;
         let read = read_file(content, self.apply_orientation, most_pixels(record));
@@ -166,7 +166,7 @@ impl<'i> Images<'i> {
     ///
     /// # Errors
     /// Why it is not to be had, in words.
-    fn first_frame(&self, record: &Record, place: &Place) -> Result<Vec<u8>, String> {
+    fn first_frame(record: &Record, place: &Place) -> Result<Vec<u8>, String> {
         let (Place::File(path) | Place::Clip(path)) = place else {
             return Err("is not a file".to_owned());
         };

@@ -66,9 +66,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
         // This network, loopback, multicast, and reserved with broadcast.
-        [0 | 127 | 224..=255, ..]
-            // Private networks (RFC 1918).
-            | [10, ..]
+        // 10/8 is a private network (RFC 1918), too.
+        [0 | 10 | 127 | 224..=255, ..]
             | [172, 16..=31, ..]
             // Shared by the customers of a provider (RFC 6598), and link-local.
             | [100, 64..=127, ..]

@@ -51,7 +51,11 @@ impl Listener {
             .map_err(ServeError::Threads)?;
         let listen = |error| ServeError::Listen { address, error };
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(listen)?;
-        Ok(Self { runtime, socket: listener, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
+        Ok(Self {
+            runtime,
+            socket: listener,
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        })
     }
 
     /// The address that it has.

@@ -140,7 +140,8 @@ fn bodies_without_a_length_do_not_wait_for_each_other() {
     let small = tempfile::tempdir().unwrap();
     let server = Server::scripted(small.path(), &usual(), &["--max-body", "1"]);
     let mut endless = chunked(&server.address, "/v1/detect", b"{");
-    while endless.write_all(&chunk(&[b' '; 64 << 10])).is_ok() {}
+    let blanks = chunk(&vec![b' '; 64 << 10]);
+    while endless.write_all(&blanks).is_ok() {}
     assert_eq!(server.get("/health").0, 200);
 }
 
@@ -187,7 +188,8 @@ fn two_images_under_one_name_are_both_kept() {
         };
         let names = [name(0), name(1)];
         assert_eq!(names[0], "a/photo.png");
-        assert!(names[1].starts_with("a/photo-") && names[1].ends_with(".png"), "{names:?}");
+        let added = names[1].strip_prefix("a/photo-").and_then(|name| name.strip_suffix(".png"));
+        assert!(added.is_some(), "{names:?}");
         // Asked again, each has its name.
         assert_eq!([name(0), name(1)], names);
         names

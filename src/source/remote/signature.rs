@@ -77,7 +77,7 @@ pub(super) fn without(query: &str) -> String {
     let names: Vec<String> = query.split('&').map(name).collect();
     let is_there = |mark: &&str| names.iter().any(|name| name == mark);
     let used: Vec<&Scheme> =
-        SCHEMES.iter().filter(|scheme| scheme.marks.iter().all(|mark| is_there(mark))).collect();
+        SCHEMES.iter().filter(|scheme| scheme.marks.iter().all(&is_there)).collect();
     let signs = |name: &str| {
         used.iter().any(|scheme| {
             scheme.names.contains(&name)

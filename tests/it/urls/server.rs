@@ -130,8 +130,9 @@ fn reply(
         _ => {}
     }
     if matches!(how, "huge" | "endless" | "gzip") {
+        let block = vec![0; 65536];
         loop {
-            stream.write_all(&[0; 65536])?;
+            stream.write_all(&block)?;
         }
     }
     let Some(bytes) = files.get(name) else {
@@ -144,23 +145,20 @@ fn reply(
     let range = asked.header("range").filter(|_| gives_ranges && is_same);
     let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let length = bytes.len();
-    let body = match range {
-        Some((first, last)) => {
-            let first: usize = first.parse().unwrap();
-            let end = last.parse().map_or(length, |last: usize| length.min(last + 1));
-            if first >= end {
-                return head("416 Range Not Satisfiable", "Content-Length: 0\r\n");
-            }
-            let range = format!("Content-Range: bytes {first}-{}/{length}\r\n", end - 1);
-            let more = format!("{range}{tag}Content-Length: {}\r\n", end - first);
-            head("206 Partial Content", &more)?;
-            &bytes[first..end]
+    let body = if let Some((first, last)) = range {
+        let first: usize = first.parse().unwrap();
+        let end = last.parse().map_or(length, |last: usize| length.min(last + 1));
+        if first >= end {
+            return head("416 Range Not Satisfiable", "Content-Length: 0\r\n");
         }
-        None => {
-            let said = if how == "short" { length + 9 } else { length };
-            head("200 OK", &format!("{tag}Content-Length: {said}\r\n"))?;
-            &bytes[..]
-        }
+        let range = format!("Content-Range: bytes {first}-{}/{length}\r\n", end - 1);
+        let more = format!("{range}{tag}Content-Length: {}\r\n", end - first);
+        head("206 Partial Content", &more)?;
+        &bytes[first..end]
+    } else {
+        let said = if how == "short" { length + 9 } else { length };
+        head("200 OK", &format!("{tag}Content-Length: {said}\r\n"))?;
+        &bytes[..]
     };
     match how {
         "break" | "changed" => stream.write_all(&body[..body.len().div_ceil(3)]),
