@@ -402,7 +402,6 @@ fn labelme_and_cvat_as_people_draw() {
     let out = dir.path().join("lm.json");
     convert(&dir.path().join("lm"), "coco", &out, &["--from", "labelme"])
         .success()
-        .stderr(contains("1 shapes of the kind point are left out"))
         .stderr(contains("1 .json files have no shapes"));
     let label = |label: &str, edges: [f64; 4]| (label.to_owned(), edges);
     assert_eq!(
@@ -410,8 +409,10 @@ fn labelme_and_cvat_as_people_draw() {
         [
             label("ball", [95.0, 45.0, 105.0, 55.0]),
             label("cat", [10.0, 20.0, 30.0, 40.0]),
-            label("dog", [1.0, 1.0, 9.0, 12.0])
-        ]
+            label("dog", [1.0, 1.0, 9.0, 12.0]),
+            label("nose", [3.0, 3.0, 3.0, 3.0])
+        ],
+        "a point is a box without an area"
     );
     let xml = "<?xml version=\"1.0\" \
                encoding=\"utf-8\"?><annotations><version>1.1</version><meta><task><labels>\
@@ -428,7 +429,7 @@ fn labelme_and_cvat_as_people_draw() {
     convert(&dir.path().join("cvat"), "yolo", &yolo, &[])
         .success()
         .stderr(contains("cvat to yolo: 1 images, 4 boxes, 2 categories"))
-        .stderr(contains("1 <points> are left out"))
+        .stderr(contains("1 points are left out, which YOLO has no word for"))
         .stderr(contains("1 shapes have attributes, which are not kept"));
     assert_eq!(fs::read_to_string(yolo.join("val.txt")).unwrap(), "./images/sub/a.jpg\n");
     let out = dir.path().join("cvat.json");
