@@ -98,6 +98,10 @@ impl Settings {
 
     /// Takes over the axes of `now`, and what belongs to them.
     pub(super) fn go_on_with_axes(&mut self, now: &Self) {
+        // Pairs are compared by one prompt, and have no axes.
+        if now.critique.as_ref().is_none_or(|wanted| wanted.axes.is_empty()) {
+            return;
+        }
         let (Some(earlier), Some(wanted)) = (self.critique.take(), now.critique.clone()) else {
             return;
         };

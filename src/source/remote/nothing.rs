@@ -1,5 +1,7 @@
 //! Files on the web, in a build without an HTTP client.
 
+#![allow(clippy::unused_self)] // these are the methods of the build that has one
+
 use super::{Address, WebOptions};
 use crate::source::archive::Listing;
 use crate::source::{Content, Span};
