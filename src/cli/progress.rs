@@ -123,7 +123,7 @@ fn line(bar: &ProgressBar) -> String {
     format!("{done} of {all} images in {}{left}; {}", clock(elapsed.as_secs_f64()), bar.message())
 }
 
-/// Reports the leftovers of an earlier process that was killed, or of a disk that lost data.
+/// Reports how many answers `--fresh` threw away.
 fn say_discarded(directory: &RunDirectory) {
     let out = directory.output().path().display();
     match directory.discarded {
@@ -133,6 +133,7 @@ fn say_discarded(directory: &RunDirectory) {
     }
 }
 
+/// Reports the leftovers of an earlier process that was killed, or of a disk that lost data.
 pub(super) fn say_what_was_left(directory: &RunDirectory, known: &ResumeIndex) {
     let out = directory.output().path();
     if let Some(holder) = &directory.killed {

@@ -65,20 +65,20 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 fn is_public_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
-        // This network, loopback, multicast, and reserved with broadcast.
-        // 10/8 is a private network (RFC 1918), too.
+        // This network, a private one (RFC 1918), loopback, multicast, reserved with broadcast.
         [0 | 10 | 127 | 224..=255, ..]
+            // The other private networks.
             | [172, 16..=31, ..]
+            | [192, 168, ..]
             // Shared by the customers of a provider (RFC 6598), and link-local.
             | [100, 64..=127, ..]
             | [169, 254, ..]
-            // Private networks (RFC 1918), IETF protocols, documentation, 6to4 relays, benchmarks.
-            | [192, 168, ..]
+            // IETF protocols and documentation, 6to4 relays, documentation, benchmarks.
             | [192, 0, 0 | 2, _]
             | [192, 88, 99, _]
             | [198, 51, 100, _]
-            | [198, 18 | 19, ..]
             | [203, 0, 113, _]
+            | [198, 18 | 19, ..]
     )
 }
 

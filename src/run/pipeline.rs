@@ -354,10 +354,9 @@ impl Loader<'_> {
         (known.answered || !self.plan.control.retry_failed).then_some(known)
     }
 
-    /// The content of an image on the web, once it is there; nothing inside for one that is not.
-    /// `None` once the run is over.
-    // The run is over, or the image is on no web, or its content or why there is none, and its hold.
-    #[allow(clippy::type_complexity, clippy::option_option)]
+    /// The content of an image on the web, or why there is none, with its hold, once it is there;
+    /// nothing inside for an image that is not on the web. `None` once the run is over.
+    #[allow(clippy::type_complexity, clippy::option_option)] // as said above
     fn fetched(
         &self,
         index: usize,
