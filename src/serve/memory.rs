@@ -34,7 +34,8 @@ const FETCHES: usize = 4;
 pub(super) struct Memory {
     /// In KiB, for bodies and the images in them.
     bodies: Arc<Semaphore>,
-    /// In KiB, for images from files that requests name; those who find no room are refused.
+    /// In KiB, for images from files that requests name; those who find no room are refused. Also
+    /// for files that are given out, which wait for it.
     images: Arc<Semaphore>,
     /// In KiB, for images of tasks; they wait for room, which takes none from those before.
     task_images: Arc<Semaphore>,
@@ -51,6 +52,19 @@ impl Share {
     pub(super) fn shrink_to(&mut self, bytes: u64) {
         let spare = self.0.num_permits().saturating_sub(units(bytes) as usize);
         drop(self.0.split(spare));
+    }
+}
+
+/// Bytes, and the memory that is reserved for them.
+pub(super) struct SharedBytes {
+    pub(super) bytes: Vec<u8>,
+    /// Held for its drop.
+    pub(super) _share: Share,
+}
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -149,6 +163,17 @@ impl Memory {
             return Err(self.too_large());
         }
         let permit = Arc::clone(&self.task_images).acquire_many_owned(units(bytes)).await;
+        permit.map(Share).map_err(|_| Refusal::busy("the server ends"))
+    }
+
+    /// Room for a file of `bytes` that is given out; waits for it. One that needs all room gets
+    /// all, also if it is larger.
+    ///
+    /// # Errors
+    /// 503 if the server ends.
+    pub(super) async fn wait_for_file(&self, bytes: u64) -> Result<Share, Refusal> {
+        let permits = units(bytes).min(units(self.max_bytes.saturating_mul(LARGEST_AT_ONCE)));
+        let permit = Arc::clone(&self.images).acquire_many_owned(permits).await;
         permit.map(Share).map_err(|_| Refusal::busy("the server ends"))
     }
 

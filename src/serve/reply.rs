@@ -83,7 +83,16 @@ pub(super) fn of_text(status: StatusCode, text: Vec<u8>) -> Reply {
 
 /// A body of this media type.
 pub(super) fn of_bytes(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(bytes)));
+    of_body(status, kind, Bytes::from(bytes))
+}
+
+/// A body of this media type that is held by its owner until it is sent.
+pub(super) fn of_owner(kind: &'static str, owner: impl AsRef<[u8]> + Send + 'static) -> Reply {
+    of_body(StatusCode::OK, kind, Bytes::from_owner(owner))
+}
+
+fn of_body(status: StatusCode, kind: &'static str, bytes: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(bytes));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply

@@ -3,8 +3,8 @@
 //! In: a run with `sheet/`. Out: the page with its pictures over HTTP, and `POST /overrules`, which
 //! takes the verdicts of the page into the run's `overrules.csv`. Promises: only the sheet and the
 //! images of the run's frames are given out; only its own page saves, since requests of other pages
-//! and hosts are refused; saved verdicts are on disk before it is said; the run is free for other
-//! commands in between.
+//! and hosts are refused; saved verdicts are on disk before it is said; files that are on their way
+//! take a bounded memory together; the run is free for other commands in between.
 //!
 //! The page is at the path that it has on disk, so that its links to images lead to these.
 
@@ -23,8 +23,8 @@ use serde_json::json;
 use super::detect::blocking;
 use super::guard::Guard;
 use super::listener::Listener;
-use super::memory::Memory;
-use super::reply::{Refusal, Reply, json as reply_json, of_bytes};
+use super::memory::{Memory, SharedBytes};
+use super::reply::{Refusal, Reply, json as reply_json, of_bytes, of_owner};
 use super::{SHUTDOWN_TIMEOUT, ServeError};
 use crate::critique::Overrules;
 use crate::export::add_overrules;
@@ -182,7 +182,7 @@ async fn respond(sheet: &Arc<Sheet>, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/") => Ok(to_page(sheet)),
         (&Method::GET, path) => {
             let path = String::from_utf8(percent_decoded(path)).ok();
-            file(path.and_then(|path| sheet.file(&path))).await
+            file(sheet, path.and_then(|path| sheet.file(&path))).await
         }
         (&Method::POST, "/overrules") => save(sheet, request).await,
         (method, path) => Err(Refusal::new(
@@ -202,13 +202,18 @@ fn to_page(sheet: &Sheet) -> Reply {
     reply
 }
 
-async fn file(file: Option<PathBuf>) -> Result<Reply, Refusal> {
+async fn file(sheet: &Sheet, file: Option<PathBuf>) -> Result<Reply, Refusal> {
     let gone = || Refusal::new(StatusCode::NOT_FOUND, "there is no such file here");
     let file = file.ok_or_else(gone)?;
     let kind = kind_of(&file).ok_or_else(gone)?;
+    let path = file.clone();
+    let length = blocking(move || path.metadata().map(|metadata| metadata.len())).await?;
+    let length = length.ok().filter(|length| *length <= MAX_FILE).ok_or_else(gone)?;
+    // Until it is sent: many clients may ask, and read slowly.
+    let share = sheet.memory.wait_for_file(length).await?;
     blocking(move || {
-        let bytes = files::read(&file, MAX_FILE).map_err(|_| gone())?;
-        let mut reply = of_bytes(StatusCode::OK, kind, bytes);
+        let bytes = files::read(&file, length).map_err(|_| gone())?;
+        let mut reply = of_owner(kind, SharedBytes { bytes, _share: share });
         reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(reply)
     })
@@ -243,4 +248,44 @@ async fn save(sheet: &Arc<Sheet>, request: Request<Incoming>) -> Result<Reply, R
     })
     .await??;
     Ok(reply_json(&json!({ "saved": "overrules.csv" })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn files_on_their_way_take_a_bounded_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let (small, large) = (dir.path().join("small.png"), dir.path().join("large.png"));
+        std::fs::write(&small, [0; 3000]).unwrap();
+        std::fs::write(&large, [0; 9000]).unwrap();
+        let sheet = Sheet {
+            guard: Guard::new(None, true),
+            // Room for four of these.
+            memory: Memory::new(1024),
+            run: dir.path().to_owned(),
+            folder: dir.path().to_owned(),
+            base: "/".to_owned(),
+            images: HashMap::new(),
+            saving: Mutex::default(),
+            saved: AtomicUsize::default(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let get = |path: &Path| {
+            let limit = Duration::from_millis(300);
+            let file = file(&sheet, Some(path.to_owned()));
+            runtime.block_on(async { tokio::time::timeout(limit, file).await })
+        };
+        let sending = get(&small).unwrap().unwrap();
+        assert!(get(&small).is_err(), "it waits for the first");
+        drop(sending);
+        // One that is larger than all room has it alone.
+        let sending = get(&large).unwrap().unwrap();
+        assert!(get(&small).is_err(), "it waits for the large one");
+        drop(sending);
+        assert!(get(&small).unwrap().is_ok());
+    }
 }
