@@ -17,14 +17,23 @@ use crate::digest;
 use crate::files;
 use crate::record::{AnswerStatus, Record};
 
+/// What an image's name stands for.
+#[derive(Clone, Copy)]
+struct Content {
+    /// The hash of its bytes.
+    hash: u64,
+    /// It was sent under that name, and is no file.
+    sent: bool,
+}
+
 /// The journal of a run, found by content and question.
 pub struct AnswerJournal {
     log: JsonLog,
     names: Names,
     /// Where the record of each key begins.
     places: HashMap<u64, u64>,
-    /// Hashes of the names of images, each with that of the content that it stands for.
-    contents: HashMap<u64, u64>,
+    /// The content that each image stands for, by the hash of its name.
+    contents: HashMap<u64, Content>,
     /// Bytes of the journal.
     end: u64,
     /// Lines that are no records.
@@ -35,7 +44,7 @@ pub struct AnswerJournal {
 
 impl AnswerJournal {
     /// Opens the journal of `directory` for appending.
-    pub(super) fn open(directory: &Path) -> Result<Self, JournalError> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, JournalError> {
         let names = Names::of(directory);
         let (mut places, mut contents) = (HashMap::new(), HashMap::new());
         let (log, lines) = JsonLog::open(
@@ -81,8 +90,17 @@ impl AnswerJournal {
     /// Whether the image called `name` is one with other content than this: exports, which have a
     /// line a name, would show one of the two.
     pub fn is_taken(&self, name: &str, sha256: &str) -> bool {
-        let content = self.contents.get(&digest::number(name));
-        content.is_some_and(|content| *content != digest::number(sha256))
+        self.other_content(name, sha256).is_some()
+    }
+
+    /// Whether `name` is taken by an image that was sent, so that no file may take its place.
+    pub fn is_taken_by_sent(&self, name: &str, sha256: &str) -> bool {
+        self.other_content(name, sha256).is_some_and(|content| content.sent)
+    }
+
+    fn other_content(&self, name: &str, sha256: &str) -> Option<Content> {
+        let content = self.contents.get(&digest::number(name)).copied();
+        content.filter(|content| content.hash != digest::number(sha256))
     }
 
     /// Appends records, and waits until they are on disk.
@@ -113,10 +131,10 @@ fn key_of(record: &Record) -> Option<u64> {
     answered.then(|| key(sha256, question, record.asked.as_deref().unwrap_or_default()))
 }
 
-/// The hashes of a record's name and content.
-fn content_of(record: &Record) -> Option<(u64, u64)> {
-    let sha256 = record.sha256.as_ref()?;
-    Some((digest::number(&record.image), digest::number(sha256)))
+/// The hash of a record's name, and its content.
+fn content_of(record: &Record) -> Option<(u64, Content)> {
+    let hash = digest::number(record.sha256.as_ref()?);
+    Some((digest::number(&record.image), Content { hash, sent: record.sent }))
 }
 
 /// A phrase and the label of the same words are one question to the model, and share a key.
@@ -149,15 +167,19 @@ mod tests {
         let mut journal = AnswerJournal::open(dir.path()).unwrap();
         journal.append(&[&cat, &failed]).unwrap();
         journal.append(&[&dog]).unwrap();
+        let sent = Record { sent: true, ..answered("c.png", "4", "q1", &["cat"]) };
+        journal.append(&[&sent]).unwrap();
         let look = |journal: &AnswerJournal| {
             let labels = |label: &str| vec![label.to_owned()];
-            assert_eq!(journal.len(), 2);
+            assert_eq!(journal.len(), 3);
             assert_eq!(journal.find("1", "q1", &labels("cat")), Some(cat.clone()));
             assert_eq!(journal.find("1", "q2", &labels("dog")), Some(dog.clone()));
             assert_eq!(journal.find("1", "q1", &labels("dog")), None);
             assert_eq!(journal.find("2", "q1", &[]), None, "a failure is no answer");
             assert!(journal.is_taken("a.png", "3") && !journal.is_taken("a.png", "1"));
             assert!(!journal.is_taken("b.png", "3"), "nothing was answered about it");
+            assert!(journal.is_taken_by_sent("c.png", "3"));
+            assert!(!journal.is_taken_by_sent("a.png", "3"), "a file");
         };
         look(&journal);
         drop(journal);

@@ -193,6 +193,9 @@ pub struct Record {
     /// The answer is no longer one of an image of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
+    /// The image was sent to a server under this name: no file of the run's root is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
     /// When it was made, and how long each stage took; absent if the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
@@ -252,6 +255,7 @@ impl Record {
             look: None,
             question: None,
             moved_from: None,
+            sent: false,
             timings: None,
         }
     }

@@ -3,7 +3,8 @@
 //! In: images, each with a question. Out: their records, from the journal or from the model.
 //! Promises: what is being asked or was answered is not asked again; no more images wait than the
 //! queue holds; a record is on disk before it is given out; two images that were sent under one
-//! name have a line each in exports; nobody waits for a server that ends.
+//! name have a line each in exports, also if one of them is called as a file is; nobody waits for a
+//! server that ends, and only those who look into the journal wait for the disk.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -75,6 +76,8 @@ struct State {
     waiting: VecDeque<(Key, QueuedImage)>,
     /// Who waits for each that is waiting or being asked about.
     listeners: HashMap<Key, Vec<Listener>>,
+    /// How many images were told of.
+    told: u64,
     closed: bool,
 }
 
@@ -133,26 +136,32 @@ impl Queue {
         let (sender, receiver) = oneshot::channel();
         let labels = image.question.task.labels().to_vec();
         let key = (image.sha256.clone(), image.question.hash.clone(), labels);
-        let mut state = self.state();
-        if state.closed {
-            return Err(Refusal::busy("the server ends"));
-        }
-        if let Some(listeners) = state.listeners.get_mut(&key) {
-            listeners.push(Listener { name: image.name, sender });
-            self.known.fetch_add(1, Ordering::Relaxed);
-            return Ok(receiver);
-        }
-        // An answer is in the journal before its listeners are removed.
-        let journal = self.journal();
-        if let Some(record) = journal.find(&key.0, &key.1, &key.2) {
-            self.known.fetch_add(1, Ordering::Relaxed);
-            // Under a name that is another image's, the one in the journal is said.
-            let is_taken = journal.is_taken(&image.name, &image.sha256);
-            let name = if is_taken { record.image.clone() } else { image.name };
-            let _ = sender.send(Ok(Arc::new(Record { image: name, ..record })));
-            return Ok(receiver);
-        }
-        drop(journal);
+        // How many were told of before the journal was looked into.
+        let mut looked = None;
+        let mut state = loop {
+            let mut state = self.state();
+            if state.closed {
+                return Err(Refusal::busy("the server ends"));
+            }
+            if let Some(listeners) = state.listeners.get_mut(&key) {
+                listeners.push(Listener { name: image.name, sender });
+                self.known.fetch_add(1, Ordering::Relaxed);
+                return Ok(receiver);
+            }
+            // An answer is in the journal before its listeners are told: it is not there if none
+            // were told since.
+            if looked == Some(state.told) {
+                break state;
+            }
+            looked = Some(state.told);
+            // The journal may be on its way to the disk, and nobody else is to wait for that.
+            drop(state);
+            if let Some(record) = self.known_record(&key, &image) {
+                self.known.fetch_add(1, Ordering::Relaxed);
+                let _ = sender.send(Ok(Arc::new(record)));
+                return Ok(receiver);
+            }
+        };
         if state.waiting.len() >= self.capacity {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::busy("the queue is full: try again"));
@@ -163,6 +172,16 @@ impl Queue {
         drop(state);
         self.more.notify_one();
         Ok(receiver)
+    }
+
+    /// The journal's record of what `key` asks. Under a name that is another image's, it keeps the
+    /// one that it has in the journal.
+    fn known_record(&self, key: &Key, image: &QueuedImage) -> Option<Record> {
+        let journal = self.journal();
+        let record = journal.find(&key.0, &key.1, &key.2)?;
+        let is_taken = journal.is_taken(&image.name, &image.sha256);
+        let name = if is_taken { record.image.clone() } else { image.name.clone() };
+        Some(Record { image: name, ..record })
     }
 
     /// Whether it takes no more images.
@@ -225,7 +244,10 @@ impl Queue {
     /// Gives an answer about the image that was submitted as `name` to all who wait for it. Each
     /// sees the name that it gave the image; under `name`, the one in the journal.
     fn tell(&self, key: &Key, name: &str, answer: &Answer) {
-        let listeners = self.state().listeners.remove(key).unwrap_or_default();
+        let mut state = self.state();
+        let listeners = state.listeners.remove(key).unwrap_or_default();
+        state.told += 1;
+        drop(state);
         let count = if answer.is_ok() { &self.asked } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
         for listener in listeners {
@@ -349,8 +371,9 @@ impl Worker {
         let mut records = self.session.answer(&images, &|| stop.load(Ordering::Relaxed))?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_or(0.0, |now| now.as_secs_f64());
-        for record in &mut records {
+        for (record, (_, image)) in records.iter_mut().zip(batch) {
             record.asked = Some(labels.clone());
+            record.sent = !image.is_file;
             if let Some(timings) = &mut record.timings {
                 timings.finished = now;
             }
@@ -369,10 +392,19 @@ impl Worker {
                 others.any(|((_, other), name)| *name == image.name && other.sha256 != image.sha256)
             };
             let is_taken = journal.is_taken(&image.name, &image.sha256) || in_batch();
-            if is_taken && image.is_file {
+            // Newer content of a file takes the place of the older, and not of an image that was
+            // sent.
+            let sent_in_batch = || {
+                let mut others = batch.iter().zip(&names);
+                others.any(|((_, other), name)| *name == image.name && !other.is_file)
+            };
+            let replaces = image.is_file
+                && !journal.is_taken_by_sent(&image.name, &image.sha256)
+                && !sent_in_batch();
+            if is_taken && replaces {
                 tracing::warn!("{:?} has other content now: exports show that", image.name);
             }
-            names.push(if is_taken && !image.is_file {
+            names.push(if is_taken && !replaces {
                 let name = name_with_hash(&image.name, &image.sha256);
                 tracing::warn!("{:?} was another image before: this one is {name:?}", image.name);
                 name
@@ -412,5 +444,43 @@ mod tests {
         ] {
             assert_eq!(name_with_hash(name, sha256), with_hash);
         }
+    }
+
+    fn image(name: &str) -> QueuedImage {
+        let task = crate::record::Task::Labels(vec!["cat".to_owned()]);
+        QueuedImage {
+            name: name.to_owned(),
+            is_file: false,
+            sha256: crate::digest::hex(name.as_bytes()),
+            bytes: Arc::default(),
+            pixels: 1,
+            question: Arc::new(Question { task, hash: "q".to_owned() }),
+            _share: Arc::new(super::super::memory::Memory::new(1024).reserve_image(1).unwrap()),
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_the_journal_but_who_looks_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = AnswerJournal::open(dir.path()).unwrap();
+        let queue = Arc::new(Queue::new(2, journal));
+        // As while it is on its way to the disk.
+        let writing = queue.journal();
+        let shared = Arc::clone(&queue);
+        let submitting = std::thread::spawn(move || shared.submit(image("a.png")).is_ok());
+        let (sent, counted) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&queue);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            sent.send(shared.is_full()).unwrap();
+        });
+        assert_eq!(counted.recv_timeout(Duration::from_secs(10)), Ok(false));
+        assert!(!submitting.is_finished(), "it may be answered already");
+        drop(writing);
+        assert!(submitting.join().unwrap());
+        assert_eq!(queue.waiting(), 1);
+        // The same question joins it.
+        assert!(queue.submit(image("a.png")).is_ok());
+        assert_eq!((queue.waiting(), queue.served().known), (1, 1));
     }
 }

@@ -226,6 +226,35 @@ fn a_file_that_changed_takes_the_place_of_its_older_content() {
     assert_eq!(journal(dir.path()).len(), 2);
 }
 
+/// Both have a line in exports, whichever came first.
+#[test]
+fn a_file_takes_no_line_of_an_image_that_was_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = images(dir.path(), 2);
+    let flags = ["--images", folder.to_str().unwrap()];
+    let head = "POST /v1/detect?labels=cat&name=00.png HTTP/1.1\r\nHost: localhost";
+    let sent = fs::read(folder.join("01.png")).unwrap();
+    let of_file = |server: &Server| {
+        let (status, answer) =
+            server.post("/v1/detect", &json!({"path": "00.png", "labels": "cat"}));
+        assert_eq!(status, 200, "{answer}");
+        answer["image"].as_str().unwrap().to_owned()
+    };
+    {
+        let server = Server::scripted(dir.path(), &usual(), &flags);
+        assert_eq!(server.ask(head, &sent).1["image"], "00.png");
+    }
+    // Also after a restart.
+    let server = Server::scripted(dir.path(), &usual(), &flags);
+    let name = of_file(&server);
+    assert!(name.starts_with("00-"), "{name}");
+    assert_eq!(of_file(&server), name);
+    assert_eq!(server.ask(head, &sent).1["image"], "00.png");
+    let names: Vec<Value> =
+        journal(dir.path()).into_iter().map(|line| line["image"].clone()).collect();
+    assert_eq!(names, [json!("00.png"), json!(name)]);
+}
+
 /// An ffmpeg that says its version, and its id when it is to read something, and then nothing.
 #[cfg(unix)]
 fn hanging_ffmpeg(dir: &Path) -> std::path::PathBuf {
