@@ -19,6 +19,7 @@ use super::{Ending, Global, convert, dry_run, ending, messages, output, plain, r
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "gemscope detect [OPTIONS] --out <DIR> <INPUT>...")]
 pub(crate) struct Args {
     /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar and .zip
     /// archives, addresses (https://...) of images and archives, @FILE with one path or address a
@@ -69,10 +70,17 @@ impl Args {
 
 /// The flags that were meant, if an input is not there.
 pub(super) fn flags(args: &Args, error: &SourceError) -> Option<String> {
-    let SourceError::NotFound(word) = error else { return None };
-    let labels = args.pipeline.task.task.labels.as_ref().filter(|_| word.extension().is_none())?;
-    let labels = labels.split().join(",");
-    Some(format!("for a further label: --labels \"{labels},{}\"", word.display()))
+    let SourceError::NotFound(path) = error else { return None };
+    let is_word = path.extension().is_none() && path.components().count() == 1;
+    let word = path.to_str().filter(|_| is_word)?;
+    if let Some(labels) = &args.pipeline.task.task.labels {
+        let labels = labels.split().join(",");
+        return Some(format!("if {word:?} is a further label: --labels \"{labels},{word}\""));
+    }
+    let asks = (args.pipeline.config())
+        .is_ok_and(|config| config.task.is_some() || config.prompts.is_some());
+    let others = args.inputs.iter().any(|input| input.exists());
+    (!asks && others).then(|| format!("did you mean --labels {word:?}?"))
 }
 
 /// The names of the images of which the dataset at `path` has boxes.
@@ -106,7 +114,10 @@ pub(super) fn run_pipeline(
     pipeline: Option<&str>,
 ) -> anyhow::Result<Ending> {
     let config = args.config(global)?;
-    config.check()?;
+    if let Err(error) = config.check() {
+        // A label that stands alone is an input that is not there: that says more.
+        return Err(source::first_missing(&args.inputs).map_or_else(|| error.into(), Into::into));
+    }
     let Pipeline { model, preprocess, run, .. } = &args.pipeline;
     let formats = args.pipeline.formats()?;
     let mut choice = args.pipeline.choice()?;
@@ -276,17 +287,22 @@ pub(super) fn failed(summary: &Summary) -> impl Iterator<Item = String> {
 /// How many boxes were left out for their scores, and how they are had.
 pub(super) fn left_out_by_score(summary: &Summary) -> String {
     let Summary { left_out_by_score: count, min_score: least, min_scores, .. } = summary;
+    let boxes = match count {
+        0 => "no boxes".to_owned(),
+        1 => "1 box".to_owned(),
+        count => format!("{count} boxes"),
+    };
     if !min_scores.is_empty() {
         let labels = min_scores.iter().map(|(label, least)| format!("{label} {least}"));
         let labels: Vec<String> = labels.collect();
         let labels = labels.join(", ");
-        return format!("{count} boxes left out by score (below {labels}, others {least})");
+        return format!("{boxes} left out by score (below {labels}, others {least})");
     }
     match (*count, summary.min_score_is_default) {
-        (0, true) => format!("0 boxes left out by score (below {least}, the default)"),
+        (0, true) => format!("{boxes} left out by score (below {least}, the default)"),
         (_, true) => format!(
-            "{count} boxes left out by score (below {least}, the default; --min-score 0 keeps them)"
+            "{boxes} left out by score (below {least}, the default; --min-score 0 keeps them)"
         ),
-        (_, false) => format!("{count} boxes left out by score (--min-score {least})"),
+        (_, false) => format!("{boxes} left out by score (--min-score {least})"),
     }
 }

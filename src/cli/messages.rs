@@ -151,6 +151,11 @@ static SETTINGS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     settings
 });
 
+/// A count with its noun: `1 image`, `2 images`.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

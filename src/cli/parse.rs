@@ -284,8 +284,9 @@ impl ParseSummary {
         messages::say(&format!("{} images{statuses}", self.images));
         if self.left_out_by_score > 0 {
             messages::say(&format!(
-                "{} boxes left out by score (below {})",
-                self.left_out_by_score, self.min_score
+                "{} left out by score (below {})",
+                messages::counted(self.left_out_by_score, "box", "boxes"),
+                self.min_score
             ));
         }
         let Coordinates { scale, order, because, contradictory } = &self.coordinates;

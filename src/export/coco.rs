@@ -92,9 +92,8 @@ pub(super) fn write(
         }
     }
     if unscored > 0 {
-        exported
-            .remarks
-            .push(format!("coco: results.json lacks {unscored} boxes that have no score"));
+        let boxes = dataset::counted(unscored, "box without a score", "boxes without scores");
+        exported.remarks.push(format!("coco: results.json lacks {boxes}"));
     }
     let staged = out.stage()?;
     let mut written = vec!["instances.json".to_owned()];

@@ -15,6 +15,7 @@ use super::data_set::of_records;
 use super::folder::Fresh;
 use super::select::Chosen;
 use super::{ExportError, Exported, Input};
+use crate::dataset::counted;
 use crate::dataset::fields::FieldKind;
 use crate::dataset::label_studio::{address, label_config, local_files, results};
 use crate::ownership::OutputDirectory;
@@ -70,7 +71,8 @@ pub(super) fn write(
     let left_out = chosen.records.len() - tasks.len();
     if left_out > 0 {
         exported.remarks.push(format!(
-            "label-studio: {left_out} images are left out, which could not be decoded"
+            "label-studio: {} left out, which could not be decoded",
+            counted(left_out, "image is", "images are")
         ));
     }
     let folder = Fresh::begin(out, "label-studio")?;

@@ -442,14 +442,15 @@ fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Expo
     if !with_images || input.options.write_upright || turned == 0 {
         return;
     }
+    let turned = dataset::counted(turned, "image has", "images have");
     exported.remarks.push(if input.run.apply_orientation {
         format!(
-            "{turned} images have an EXIF orientation: boxes are those of the upright image, and a \
+            "{turned} an EXIF orientation: boxes are those of the upright image, and a \
              tool that ignores EXIF will misplace them (`write_upright` makes upright copies)"
         )
     } else {
         format!(
-            "{turned} images have an EXIF orientation that `no_exif` ignored: boxes are those of \
+            "{turned} an EXIF orientation that `no_exif` ignored: boxes are those of \
              the image as it is stored, and a \
              tool that heeds EXIF will misplace them (`write_upright` makes copies without it)"
         )

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::filter::{Filtered, Names};
 use super::{Category, Exported, Options};
 use crate::answer::counts::Counts;
+use crate::dataset::counted;
 use crate::record::{AnswerStatus, Detection, Filters, Manifest, MinScore, NoteKind, Record};
 
 /// The records of a run, as filters show them.
@@ -163,11 +164,11 @@ impl Selection {
             (NoteKind::DuplicateDropped, "which repeat another one of their label"),
             (NoteKind::Suppressed, "which overlap a better one"),
         ];
-        let counted = kinds.iter().filter_map(|(kind, why)| {
+        let left_out = kinds.iter().filter_map(|(kind, why)| {
             let count = self.counts.get(kind)?;
-            Some(format!("{count} boxes are left out, {why}"))
+            Some(format!("{} left out, {why}", counted(*count, "box is", "boxes are")))
         });
-        let mut remarks: Vec<String> = counted.collect();
+        let mut remarks: Vec<String> = left_out.collect();
         remarks.extend(self.remarks_of_labels());
         if self.uncalibrated > 0 {
             let count = self.uncalibrated;
@@ -259,7 +260,7 @@ fn of_categories(
 ) -> Vec<Record> {
     const NAMED: usize = 10;
     let mut outside: BTreeMap<String, usize> = BTreeMap::new();
-    let mut what = "boxes";
+    let mut what = ["box is", "boxes are"];
     let of_known = records.map(|mut record| {
         let is_known = |detection: &Detection| known.contains(detection.label.as_str());
         for detection in record.detections.iter().filter(|detection| !is_known(detection)) {
@@ -268,7 +269,7 @@ fn of_categories(
         record.detections.retain(is_known);
         for point in record.points.extract_if(.., |point| !known.contains(point.label.as_str())) {
             *outside.entry(point.label).or_default() += 1;
-            what = "boxes and points";
+            what = ["box or point is", "boxes and points are"];
         }
         record
     });
@@ -283,9 +284,10 @@ fn of_categories(
             named.push(format!("{} more", outside.len() - NAMED));
         }
         let (count, named) = (outside.values().sum::<usize>(), named.join(", "));
-        exported.remarks.push(format!(
-            "{count} {what} are left out, whose labels are not in `categories`: {named}"
-        ));
+        let left_out = counted(count, what[0], what[1]);
+        exported
+            .remarks
+            .push(format!("{left_out} left out, whose labels are not in `categories`: {named}"));
     }
     of_known
 }
@@ -398,7 +400,7 @@ mod tests {
         assert_eq!(filtered.left_out_by_score(), 1);
         assert_eq!(
             filtered.remarks(),
-            ["1 boxes are left out, whose scores are below 0.05, the default least score"]
+            ["1 box is left out, whose scores are below 0.05, the default least score"]
         );
         assert_eq!(filtered.left_out[0].boxes.len(), 1, "they are still there for an evaluation");
         // By request, it is one; and one whose box goes for its shape was not emptied by the
@@ -434,7 +436,7 @@ mod tests {
         assert_eq!(chosen(&mapped, &Options::default()).0, ["dog", "car"]);
         assert_eq!(
             mapped.remarks(),
-            ["1 boxes are left out, by area, aspect, edge, or a map that drops their labels"]
+            ["1 box is left out, by area, aspect, edge, or a map that drops their labels"]
         );
         let category = Category { id: 3, name: "car".into(), supercategory: String::new() };
         let options = Options { categories: Some(vec![category]), ..Options::default() };
@@ -444,11 +446,11 @@ mod tests {
         assert_eq!(names, ["car"]);
         assert_eq!(
             remarks,
-            ["1 boxes are left out, whose labels are not in `categories`: \"dog\" (1)"]
+            ["1 box is left out, whose labels are not in `categories`: \"dog\" (1)"]
         );
         assert_eq!(
             mapped.remarks()[0],
-            "1 boxes are left out, which have no score that could reach the least score"
+            "1 box is left out, which have no score that could reach the least score"
         );
     }
 

@@ -82,7 +82,7 @@ pub(super) fn expand(
 }
 
 /// Characters that make a pattern of a path that does not exist.
-const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
+pub(super) const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
     let resolved = std::path::absolute(path);

@@ -380,6 +380,18 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
     list_chosen(inputs, exclude, &Choice::default())
 }
 
+/// The first plain path among `inputs` that is not there. Patterns, lists and addresses are not
+/// followed.
+pub fn first_missing(inputs: &[PathBuf]) -> Option<SourceError> {
+    let is_plain = |input: &&PathBuf| {
+        let text = input.to_string_lossy();
+        let other = text == "-" || text.starts_with('@') || text.contains("://");
+        !other && !text.contains(inputs::SPECIAL)
+    };
+    let missing = inputs.iter().filter(is_plain).find(|input| !input.exists());
+    missing.map(|input| SourceError::NotFound(input.clone()))
+}
+
 /// [`list`] with a choice of images.
 ///
 /// # Errors

@@ -184,7 +184,34 @@ fn a_second_label_that_stands_alone_is_no_input() {
         .args(["--labels", "circle", "square", "--dry-run"])
         .assert()
         .code(1)
-        .stderr(predicate::str::contains("for a further label: --labels \"circle,square\""));
+        .stderr(predicate::str::contains("no such file or folder: square"))
+        .stderr(predicate::str::contains(
+            "if \"square\" is a further label: --labels \"circle,square\"",
+        ));
+}
+
+#[test]
+fn a_label_without_its_flag_and_a_folder_that_is_not_there_are_said_first() {
+    let asked = |inputs: &[&str], flags: &[&str]| {
+        let assert = gemscope()
+            .arg("detect")
+            .arg(fixture("shapes"))
+            .args(inputs)
+            .args(flags)
+            .arg("--dry-run")
+            .assert()
+            .code(1);
+        String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+    };
+    let said = asked(&["star"], &[]);
+    assert!(said.contains("no such file or folder: star"), "{said}");
+    assert!(said.contains("did you mean --labels \"star\"?") && !said.contains("nothing is asked"));
+    // A path is no label, and what is asked needs no other.
+    let said = asked(&["photos/old"], &[]);
+    assert!(said.contains("no such file or folder: photos/old") && !said.contains("--labels"));
+    let said = asked(&["star"], &["--phrase", "a red circle"]);
+    assert!(said.contains("no such file or folder: star") && !said.contains("--labels"), "{said}");
+    assert!(asked(&[], &[]).contains("nothing is asked"));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn boxes_of_a_score_of_nothing_are_not_exported_by_default() {
         .args(["--min-score", "0"])
         .assert()
         .success()
-        .stdout(contains("0 boxes left out by score"));
+        .stdout(contains("no boxes left out by score"));
     assert_eq!(scores(&run.path("run/detections.jsonl")).len(), all.len());
 }
 
@@ -263,7 +263,7 @@ fn a_score_that_was_asked_for_drops_boxes_without_one_and_the_default_never_does
     assert_eq!((boxes, images), (1, 1));
     let (boxes, images, said) = exported("asked", &["--min-score", "0.1"]);
     assert_eq!((boxes, images), (0, 0), "and the image is not one without dogs");
-    assert!(String::from_utf8(said).unwrap().contains("1 boxes are left out, which have no score"));
+    assert!(String::from_utf8(said).unwrap().contains("1 box is left out, which have no score"));
 }
 
 /// A run as an earlier version wrote it, which had dropped the boxes below 0.3 and renamed the
