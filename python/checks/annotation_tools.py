@@ -9,7 +9,7 @@ Begins `gemscope serve` with the demo model over copies of the shapes in fixture
 - X-AnyLabeling's own client (`RemoteServer` of its checkout, run by a Python with its dependencies), over a folder;
 - 200 requests at once, of which each gets a record or a 503.
 
-`pip install label-studio`; for the client `pip install PyQt6 numpy opencv-python-headless requests pyyaml pillow` and --python; fetch github.com/CVHub520/X-AnyLabeling.
+`pip install label-studio`; for the client the core dependencies in its pyproject.toml and --python; fetch github.com/CVHub520/X-AnyLabeling.
 A tool that is not named is left out, and said. Not part of the CI.
 """
 

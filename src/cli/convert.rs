@@ -117,11 +117,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     };
     let (written, missing) = dataset::write(&dataset, args.to, &args.out, &options, &mut remarks)?;
     messages::say(&format!(
-        "{from} to {}: {} images, {} boxes, {} categories",
+        "{from} to {}: {}, {}, {}",
         args.to,
-        dataset.images.len(),
-        dataset.objects().count(),
-        dataset.categories.len()
+        messages::counted(dataset.images.len(), "image", "images"),
+        messages::counted(dataset.objects().count(), "box", "boxes"),
+        messages::counted(dataset.categories.len(), "category", "categories")
     ));
     for remark in &remarks {
         messages::say(&plain::line(remark));

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
+use super::counted::counted;
 use super::fields::{FieldKind, mark_unboxed, words};
 use super::labels::Labels;
 use super::model;
 use super::names;
 use super::reading::{Reading, find_image};
-use super::writing::{Keeps, Put, Written};
+use super::writing::{Keeps, Polygons, Put, Written};
 use super::xml::{self, escape};
 use super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use crate::record::BBox;
@@ -93,7 +94,11 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             reading.problem(&file, Some(line(node)), "images without a name", what);
             continue;
         }
-        let split = node.attribute("subset").and_then(Split::of_word);
+        let subset = node.attribute("subset").filter(|subset| !["", "default"].contains(subset));
+        let split = subset.and_then(Split::of_word);
+        if let Some(subset) = subset.filter(|_| split.is_none()) {
+            reading.count(format!("images are of the subset {subset:?}, which is no split"));
+        }
         let mut image = Image {
             file: find_image(&name, &folders),
             name,
@@ -133,6 +138,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 reading.problem(&file, Some(line(shape)), "shapes without a label", what);
                 continue;
             };
+            count_unkept(shape, reading);
             fields += usize::from(shape.children().any(|child| child.has_tag_name("attribute")));
             let category = labels.place(label);
             let Some(bbox) = reading.inside(bbox, width, height) else { continue };
@@ -157,6 +163,17 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         reading.remarks.push(format!("{fields} shapes have attributes, which are not kept"));
     }
     Ok(Dataset { categories: labels.into_names(), images, ..Dataset::default() })
+}
+
+/// Counts what an area says and a box has no word for.
+fn count_unkept(shape: Node<'_, '_>, reading: &mut Reading<'_>) {
+    let kind = shape.tag_name().name();
+    if matches!(kind, "ellipse" | "mask") {
+        reading.count(format!("<{kind}> have the box around them"));
+    }
+    if shape.attribute("occluded") == Some("1") || shape.attribute("group_id").is_some() {
+        reading.count("shapes are occluded, or in a group, which is not kept");
+    }
 }
 
 /// The input types of the attributes that the file declares, by their label and their name.
@@ -361,17 +378,22 @@ pub(crate) fn write(
     text.push_str("</annotations>\n");
     put(FILE, text.as_bytes())?;
     if several > 0 {
-        remarks.push(format!("{several} images are in several splits: each is in its first"));
+        remarks.push(format!(
+            "{} in several splits: only the first of each counts",
+            counted(several, "image is", "images are")
+        ));
     }
     let parts =
         dataset.objects().filter(|object| object.polygons().is_some_and(|parts| parts.len() > 1));
     let parts = parts.count();
     if parts > 0 {
-        remarks.push(format!("{parts} boxes have several polygons: CVAT gets their boxes"));
+        remarks.push(format!(
+            "{} several polygons, and CVAT gets the box alone",
+            counted(parts, "box has", "boxes have")
+        ));
     }
     let keeps = Keeps {
-        polygons: true,
-        areas: true,
+        polygons: Polygons::One,
         splits: true,
         points: true,
         image_fields: true,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Dataset, Split, Splits};
+use super::{Dataset, Split, Splits, counted};
 use crate::digest;
 use crate::image_table::{ImageTable, TableError, column};
 
@@ -227,10 +227,16 @@ impl Dataset {
             "{renamed} categories are renamed, joined or left out by the map of labels"
         ));
         if dropped > 0 {
-            remarks.push(format!("{dropped} boxes are left out, whose labels the map leaves out"));
+            remarks.push(format!(
+                "{} left out, whose labels the map leaves out",
+                counted(dropped, "box is", "boxes are")
+            ));
         }
         if points > 0 {
-            remarks.push(format!("{points} points are left out, whose labels the map leaves out"));
+            remarks.push(format!(
+                "{} left out, whose labels the map leaves out",
+                counted(points, "point is", "points are")
+            ));
         }
     }
 }
@@ -337,6 +343,6 @@ mod tests {
         assert_eq!((set.categories, set.category_ids), (vec!["car".to_owned()], vec![5]));
         assert!(set.images[0].objects.iter().all(|object| object.category == 0));
         assert_eq!(set.images[0].objects.len(), 2);
-        assert!(remarks[1].starts_with("1 boxes are left out"));
+        assert!(remarks[1].starts_with("1 box is left out"));
     }
 }

@@ -8,15 +8,17 @@
 //!
 //! The format is that of `huggingface.co/docs/datasets/image_dataset`.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::counted::counted;
 use super::labels::Labels;
 use super::names;
-use super::reading::{Reading, find_image, size_of};
+use super::reading::{Reading, find_image, images_under, remark_undescribed, size_of};
 use super::writing::{Keeps, Put, Written};
 use super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use crate::files;
@@ -86,6 +88,9 @@ struct Objects {
     iscrowd: Vec<Option<u8>>,
     #[serde(default)]
     score: Vec<Option<f64>>,
+    /// Columns of the user's own.
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
@@ -146,6 +151,12 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 fields: (!fields.is_empty()).then(|| Box::new(fields)),
                 ..Image::default()
             };
+            let further = row.objects.as_ref().map(|objects| &objects.more);
+            if let Some(column) = further.and_then(|further| further.keys().next()) {
+                reading.count(format!(
+                    "rows have further columns of objects ({column} ...): left out"
+                ));
+            }
             plain += usize::from(row.objects.is_none() && !image.unboxed);
             let objects = row.objects.into_iter().flat_map(|objects| {
                 (0..objects.bbox.len()).map(|place| one(&objects, place)).collect::<Vec<_>>()
@@ -172,6 +183,13 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
             images.push(image);
         }
+        let inner = format!("{below}/");
+        let read = images
+            .iter()
+            .map(|image: &Image| image.name.strip_prefix(&inner).unwrap_or(&image.name));
+        let read: HashSet<&str> = read.collect();
+        let names = images_under(&folder, reading.remarks)?;
+        remark_undescribed(&names, &read, &format!("row in {}", file.display()), reading.remarks);
     }
     if plain > 0 {
         reading
@@ -286,7 +304,10 @@ pub(crate) fn write(
     };
     let several = dataset.images.iter().filter(several).count();
     if is_split && several > 0 {
-        remarks.push(format!("{several} images are in several splits: each is in its first"));
+        remarks.push(format!(
+            "{} in several splits: only the first of each counts",
+            counted(several, "image is", "images are")
+        ));
     }
     let keeps = Keeps {
         areas: true,

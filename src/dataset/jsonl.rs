@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::counted::counted;
 use super::labels::{self, Labels};
 use super::reading::{Reading, find_image, has_extension};
-use super::writing::{Keeps, Put, Written, counted};
+use super::writing::{Keeps, Put, Written};
 use super::{Dataset, DatasetError, Image, Object, names};
 use crate::files;
 use crate::record::{AnswerStatus, Detection, FoundPoint, Note, NoteKind};

@@ -14,13 +14,14 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::coco::parse_json;
+use super::counted::counted;
 use super::cvat::turned_box;
 use super::fields::{FieldKind, mark_unboxed, words};
 use super::labels::{Labels, sort_categories};
 use super::model;
 use super::names;
 use super::reading::{Reading, find_image, size_of};
-use super::writing::{Keeps, Put, Written};
+use super::writing::{Keeps, Polygons, Put, Written};
 use super::xml::escape;
 use super::{Dataset, DatasetError, Image, Object};
 use crate::digest;
@@ -120,6 +121,11 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
         };
         let Some((width, height)) = size else { continue };
+        if is_of_several(&task.results) {
+            let what = format!("task {number} has areas on several images: which is whose?");
+            reading.problem(path, None, "tasks about several images", what);
+            continue;
+        }
         let unboxed = task.described;
         let mut image = Image { name, width, height, unboxed, file, ..Image::default() };
         for result in task.results {
@@ -148,6 +154,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 continue;
             };
             let (bbox, polygon) = area;
+            count_unkept(&result, value, key, reading);
             let category = labels.place(label);
             let Some(bbox) = reading.inside(bbox, width, height) else { continue };
             let mut object = Object::of_box(category, bbox);
@@ -173,6 +180,34 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     Ok(dataset)
 }
 
+/// Counts what a labelled area says and a box has no word for. `key` is that of its labels.
+fn count_unkept(result: &Value, value: &Value, key: Option<&str>, reading: &mut Reading<'_>) {
+    if key.is_some_and(|key| value[key].get(1).is_some()) {
+        reading.count("results have several labels: the first of each counts");
+    }
+    if value.get("radiusX").is_some() {
+        reading.count("results are ellipses: each has the box around it");
+    }
+    let notes = result.get("meta").and_then(Value::as_object);
+    if notes.is_some_and(|notes| !notes.is_empty()) {
+        reading.count("results have notes (meta), which are not kept");
+    }
+}
+
+/// Whether the areas of a task are on several images, or on several pages of one.
+fn is_of_several(results: &[Value]) -> bool {
+    let is_area = |result: &&Value| {
+        let value = result.get("value");
+        value.is_some_and(|value| ["x", "points"].iter().any(|key| value.get(key).is_some()))
+    };
+    let mut on = results.iter().filter(is_area).map(|result| {
+        let page = result.get("item_index").and_then(Value::as_u64).unwrap_or(0);
+        (result.get("to_name").and_then(Value::as_str), page)
+    });
+    let first = on.next();
+    on.any(|other| Some(other) != first)
+}
+
 /// What a task says about its image; `None` if nobody said anything.
 ///
 /// # Errors
@@ -183,7 +218,7 @@ fn task_of(task: &Value, several: &mut usize) -> Result<Option<Task>, String> {
     let is_image = |value: &&str| {
         let path = value.split('?').next().unwrap_or_default();
         let path = if value.contains("?d=") { *value } else { path };
-        super::reading::has_extension(Path::new(path), &crate::source::EXTENSIONS)
+        super::reading::is_picture(Path::new(path))
     };
     let usual = ["image", "img", "picture", "photo"];
     let named = usual.into_iter().find_map(|key| fields.get(key)?.as_str());
@@ -325,7 +360,8 @@ pub(crate) fn label_config(dataset: &Dataset) -> String {
     let polygons = dataset.objects().any(|object| one_polygon(object).is_some());
     let points = dataset.points().next().is_some();
     let tags = [
-        ("RectangleLabels", FROM_NAME, true),
+        // Fields alone name no labels, and a tag without any would be nothing to draw with.
+        ("RectangleLabels", FROM_NAME, !dataset.categories.is_empty()),
         ("PolygonLabels", POLYGON, polygons),
         ("KeyPointLabels", POINT, points),
     ];
@@ -475,11 +511,13 @@ pub(super) fn write(
     let parts = |object: &&Object| object.polygons().is_some_and(|parts| parts.len() > 1);
     let parts = dataset.objects().filter(parts).count();
     if parts > 0 {
-        remarks.push(format!("{parts} boxes have several polygons: Label Studio gets their boxes"));
+        remarks.push(format!(
+            "{} several polygons, and Label Studio gets the box alone",
+            counted(parts, "box has", "boxes have")
+        ));
     }
     let keeps = Keeps {
-        polygons: true,
-        areas: true,
+        polygons: Polygons::One,
         scores: true,
         points: true,
         image_fields: true,

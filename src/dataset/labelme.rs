@@ -8,7 +8,7 @@
 //! The format is that of labelme 5 (`labelme/label_file.py`); X-AnyLabeling adds `score`,
 //! `difficult` and `attributes`, and writes rectangles with four corners.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,10 @@ use serde_json::{Map, Value, json};
 use super::coco::parse_json;
 use super::labels::{Labels, sort_categories};
 use super::model::{self, Outline};
-use super::reading::{Reading, files_under, find_image, images_under, size_of, stem};
-use super::writing::{Keeps, Put, Written, label_files, remark_case};
+use super::reading::{
+    Reading, files_under, find_image, images_under, remark_undescribed, size_of, stem,
+};
+use super::writing::{Keeps, Polygons, Put, Written, label_files, remark_case};
 use super::{Dataset, DatasetError, Image, Object};
 use crate::record::BBox;
 
@@ -38,6 +40,10 @@ struct File {
     width: Option<f64>,
     #[serde(rename = "imageHeight")]
     height: Option<f64>,
+    #[serde(default)]
+    flags: Value,
+    #[serde(default)]
+    description: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +57,12 @@ struct Shape {
     score: Option<f64>,
     #[serde(default)]
     difficult: Option<bool>,
+    #[serde(default)]
+    flags: Value,
+    #[serde(default)]
+    attributes: Value,
+    #[serde(default)]
+    description: Value,
 }
 
 /// Whether the folder `path` holds such files: its first JSON file has shapes.
@@ -98,8 +110,10 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             .as_deref()
             .map(|path| inner(path.rsplit(['/', '\\']).next().unwrap_or_default()));
         let own = by_stem.get(stem(name)).cloned();
-        let beside = stated.clone().filter(|name| find_image(name, &elsewhere).is_some());
-        let Some(image_name) = own.or(beside).or(stated).filter(|name| !name.is_empty()) else {
+        let is_there = |name: &String| find_image(name, &elsewhere).is_some();
+        let named = file.image_path.as_deref().and_then(|path| resolved(folder, path));
+        let named = named.filter(is_there).or_else(|| stated.clone().filter(is_there));
+        let Some(image_name) = own.or(named).or(stated).filter(|name| !name.is_empty()) else {
             let what = "no imagePath, and no image is called as the file is";
             reading.problem(&file_path, None, "files that name no image", what);
             continue;
@@ -121,12 +135,17 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 continue;
             }
         };
+        if says(&file.flags) || says(&file.description) {
+            reading.count("files have flags or a description of the image, which are not kept");
+        }
         let mut image =
             Image { name: image_name, width, height, file: image_file, ..Image::default() };
         add_shapes(&mut image, file.shapes, &file_path, &mut labels, &mut others, reading);
         image.unboxed = image.objects.is_empty() && !image.points.is_empty();
         images.push(image);
     }
+    let read: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    remark_undescribed(by_stem.values(), &read, ".json file", reading.remarks);
     for (kind, count) in others {
         reading
             .remarks
@@ -164,6 +183,14 @@ fn add_shapes(
             }
         };
         let kind = shape.kind.as_deref().unwrap_or("polygon");
+        if shape.label.trim().is_empty() {
+            let what = format!("shape {number} has an empty label");
+            reading.problem(file, None, "shapes without a label", what);
+            continue;
+        }
+        if says(&shape.flags) || says(&shape.attributes) || says(&shape.description) {
+            reading.count("shapes have flags, attributes or a description, which are not kept");
+        }
         if let ("point", [[x, y]]) = (kind, shape.points.as_slice()) {
             let category = labels.place(&shape.label);
             if !image.add_point(category, *x, *y) {
@@ -183,6 +210,9 @@ fn add_shapes(
                 continue;
             }
         };
+        if matches!(kind, "circle" | "mask") {
+            reading.count(format!("shapes of the kind {kind} have the box around them"));
+        }
         let category = labels.place(&shape.label);
         // Polygons of one group are the parts of one object.
         let group = shape.group_id.filter(|id| !id.is_null() && polygon.is_some());
@@ -202,6 +232,47 @@ fn add_shapes(
         groups.extend(group.map(|group| (group, image.objects.len())));
         image.objects.push(object);
     }
+}
+
+/// Whether the corners of a rectangle lie on two columns and two rows, to a tenth of a pixel.
+fn is_upright(corners: &[[f64; 2]]) -> bool {
+    let axis = |axis: usize| {
+        let along = corners.iter().map(move |corner| corner[axis]);
+        let least = along.clone().fold(f64::INFINITY, f64::min);
+        let most = along.clone().fold(f64::NEG_INFINITY, f64::max);
+        along.into_iter().all(|at| (at - least).abs() < 0.1 || (at - most).abs() < 0.1)
+    };
+    axis(0) && axis(1)
+}
+
+/// Whether a value says something.
+fn says(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(says),
+        Value::Object(fields) => fields.values().any(says),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+/// The name of the image at `path`, seen from `folder`; `None` if that is elsewhere.
+fn resolved(folder: &str, path: &str) -> Option<String> {
+    let path = path.replace('\\', "/");
+    if path.starts_with('/') || path.as_bytes().get(1) == Some(&b':') {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// Adds a part to an object of polygons.
@@ -232,8 +303,11 @@ fn area_of(kind: &str, points: &[[f64; 2]]) -> Result<(BBox, Option<Vec<f64>>), 
         }
     };
     match (kind, points) {
+        ("rectangle", [_, _, _, _]) if !is_upright(points) => {
+            Ok((around(points), Some(points.as_flattened().to_vec())))
+        }
         ("rectangle" | "mask", [_, _, ..]) => Ok((around(points), None)),
-        ("polygon" | "rotation", [_, _, _, ..]) => {
+        ("polygon" | "rotation" | "quadrilateral", [_, _, _, ..]) => {
             Ok((around(points), Some(points.as_flattened().to_vec())))
         }
         // The middle, and a point on the edge.
@@ -242,7 +316,9 @@ fn area_of(kind: &str, points: &[[f64; 2]]) -> Result<(BBox, Option<Vec<f64>>), 
             let bbox = BBox { x0: x - radius, y0: y - radius, x1: x + radius, y1: y + radius };
             Ok((bbox, None))
         }
-        ("rectangle" | "mask" | "polygon" | "rotation" | "circle", _) => Err(false),
+        ("rectangle" | "mask" | "polygon" | "rotation" | "quadrilateral" | "circle", _) => {
+            Err(false)
+        }
         _ => Err(true),
     }
 }
@@ -335,8 +411,7 @@ pub(crate) fn write(
         put(&file, format!("{text:#}\n").as_bytes())?;
     }
     let keeps = Keeps {
-        polygons: true,
-        areas: true,
+        polygons: Polygons::All,
         scores: is_x,
         crowds: is_x,
         points: true,

@@ -21,6 +21,9 @@ use crate::record::BBox;
 /// The file's name in a directory that is written.
 pub(crate) const FILE: &str = "megadetector.json";
 
+/// By how much a part of the image may exceed 1, for rounding.
+const ROUNDING: f64 = 0.01;
+
 #[derive(Deserialize)]
 struct Batch {
     detection_categories: BTreeMap<String, String>,
@@ -61,7 +64,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let (mut entries, mut failed, mut classified) = (Vec::new(), 0, 0);
     for (entry, number) in batch.images.into_iter().zip(1..) {
         match serde_json::from_value::<Entry>(entry) {
-            Ok(Entry { failure: Some(_), .. }) => failed += 1,
+            // Both are how the format says it.
+            Ok(Entry { failure: Some(_), .. } | Entry { detections: None, .. }) => failed += 1,
             Ok(entry) => entries.push(entry),
             Err(error) => {
                 let what = format!("image {number}: {error}");
@@ -100,6 +104,14 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             };
             classified += usize::from(!detection.classifications.is_empty());
             let [x, y, w, h] = detection.bbox;
+            if detection.bbox.iter().any(|part| !(-ROUNDING..=1.0 + ROUNDING).contains(part)) {
+                let what = format!(
+                    "{}: a box is in parts of the image (0 to 1): {x}, {y}, {w}, {h}",
+                    image.name
+                );
+                reading.problem(path, None, "boxes that are not in parts of the image", what);
+                continue;
+            }
             let (across, down) = (f64::from(width), f64::from(height));
             let bbox =
                 BBox { x0: x * across, y0: y * down, x1: (x + w) * across, y1: (y + h) * down };

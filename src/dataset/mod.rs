@@ -24,6 +24,7 @@
 
 pub mod coco;
 pub mod compare;
+mod counted;
 mod cvat;
 mod edit;
 mod error;
@@ -48,13 +49,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub(crate) use counted::counted;
 pub use edit::{Grouping, Shares};
 pub use error::{DatasetError, Problem};
 pub use join::SAME_PLACE;
 use labelme::Flavour;
 pub use model::{CocoFields, Dataset, Image, Object, Outline, Point, Split, Splits};
 use reading::{Reading, has_extension};
-pub(crate) use writing::counted;
 use writing::{Keeps, Put, Written};
 
 use crate::ownership::{self, OutputDirectory};
@@ -190,6 +191,7 @@ impl Format {
             return Some(Self::MegaDetector);
         }
         let voc = any(&["xml"])
+            || voc::has_split_folders(path)
             || folders.iter().any(|folder| {
                 let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
                 folder.is_dir()
@@ -249,7 +251,7 @@ fn not_recognized(path: &Path) -> DatasetError {
     if let Some((inner, format)) = inner.find_map(|at| Some((at.clone(), Format::at(at)?))) {
         return DatasetError::Inside { path, inner, format };
     }
-    if entries.iter().any(|entry| has_extension(entry, &crate::source::EXTENSIONS)) {
+    if entries.iter().any(|entry| reading::is_picture(entry)) {
         return DatasetError::OnlyImages { path };
     }
     DatasetError::NotRecognized { path }
@@ -339,7 +341,51 @@ pub fn read(
         reading.problem(path, None, "images with the name of another one", what);
     }
     reading.finish(options.skip_invalid)?;
+    if format != Format::Yolo {
+        remark_sizes(&dataset, remarks);
+    }
+    remark_unread(&dataset, remarks);
     Ok(dataset)
+}
+
+/// The most images whose own size is looked at.
+const LOOKED_AT: usize = 5000;
+
+/// Says how many images are of another size than the data set says: its boxes may be those of
+/// pictures that were turned or made smaller later.
+fn remark_sizes(dataset: &Dataset, remarks: &mut Vec<String>) {
+    let step = dataset.images.len().div_ceil(LOOKED_AT).max(1);
+    let other = dataset.images.iter().step_by(step).filter_map(|image| {
+        let own = reading::size_of(image.file.as_deref()?).ok()?;
+        (own != (image.width, image.height)).then_some((image, own))
+    });
+    let other: Vec<_> = other.collect();
+    if let [(first, (width, height)), ..] = other.as_slice() {
+        let of = if step > 1 { " (not all were looked at)" } else { "" };
+        remarks.push(format!(
+            "{} another size than the data set says{of}: {} is {width}x{height}, and said to be \
+             {}x{}. Boxes are taken in pixels of what is said",
+            counted(other.len(), "image has", "images have"),
+            first.name,
+            first.width,
+            first.height
+        ));
+    }
+}
+
+/// Says how many names hold the sign for what could not be read (U+FFFD).
+fn remark_unread(dataset: &Dataset, remarks: &mut Vec<String>) {
+    let names = dataset.images.iter().map(|image| &image.name);
+    let odd: Vec<&String> = names
+        .chain(&dataset.categories)
+        .filter(|name| name.contains(char::REPLACEMENT_CHARACTER))
+        .collect();
+    if let [first, ..] = odd.as_slice() {
+        remarks.push(format!(
+            "{} characters that could not be read, and have U+FFFD for them ({first:?})",
+            counted(odd.len(), "name has", "names have")
+        ));
+    }
 }
 
 /// The file that `path` is, or that is called `name` in the folder that it is.

@@ -150,7 +150,12 @@ impl Object {
 
     /// Whether its area is that of something else than its box.
     pub(crate) fn has_own_area(&self) -> bool {
-        (self.area - self.bbox.area()).abs() > SAME_AREA * self.area.max(self.bbox.area())
+        !is_same_area(self.area, self.bbox.area())
+    }
+
+    /// Whether its area is that of `polygons`.
+    pub(crate) fn has_area_of(&self, polygons: &[Vec<f64>]) -> bool {
+        is_same_area(self.area, area(polygons))
     }
 
     /// Its polygons, if their bounds are its box: a reader that knows it by them alone sees the
@@ -165,6 +170,10 @@ impl Object {
             || far(bounds.y1, self.bbox.y1);
         (!off).then_some(polygons.as_slice())
     }
+}
+
+fn is_same_area(one: f64, other: f64) -> bool {
+    (one - other).abs() <= SAME_AREA * one.max(other)
 }
 
 /// The box around polygons; `None` if one is not made of three points or more.

@@ -22,7 +22,8 @@ pub(super) fn relative(written: &[&str], folders: &[&Path]) -> (Vec<String>, usi
         let normal = |part| matches!(part, Component::Normal(_));
         let inner = Path::new(plain).components().all(normal);
         if inner && !is_address(plain) && !has_drive(plain) {
-            names.push(plain.to_owned());
+            let parts = plain.split('/').filter(|part| !matches!(*part, "" | "."));
+            names.push(parts.collect::<Vec<_>>().join("/"));
             continue;
         }
         foreign += 1;
@@ -121,6 +122,7 @@ mod tests {
         let folders = [dir.path()];
         let cases = [
             ("a.jpg", "a.jpg"),
+            ("sub//./b.jpg", "sub/b.jpg"),
             (".\\sub\\a.jpg", "sub/a.jpg"),
             ("/home/bob/imgs/a b.jpg", "imgs/a b.jpg"),
             ("C:\\data\\imgs\\a b.jpg", "imgs/a b.jpg"),

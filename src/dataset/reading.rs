@@ -1,7 +1,9 @@
 //! What is the same in every reading: problems, sizes of images, and files in folders.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::counted::counted;
 use super::error::{DatasetError, Problem, by_kind};
 use crate::record::BBox;
 use crate::{files, image, source};
@@ -11,7 +13,7 @@ use crate::{files, image, source};
 const SLACK: f64 = 0.5;
 
 /// Extensions of pictures that are not read.
-const FOREIGN: [&str; 8] = ["avif", "heic", "heif", "jxl", "jp2", "dng", "cr2", "nef"];
+const FOREIGN: [&str; 5] = ["jxl", "jp2", "dng", "cr2", "nef"];
 
 /// A reading on its way.
 pub(crate) struct Reading<'r> {
@@ -22,13 +24,21 @@ pub(crate) struct Reading<'r> {
     /// Boxes that have no area inside their image.
     dropped: usize,
     problems: Vec<Problem>,
+    /// What was left out or bent, in words that follow a count.
+    counted: BTreeMap<String, usize>,
     /// What a user should know.
     pub(super) remarks: &'r mut Vec<String>,
 }
 
 impl<'r> Reading<'r> {
     pub(super) fn new(images: Option<&'r Path>, remarks: &'r mut Vec<String>) -> Self {
-        Self { images, moved: 0, dropped: 0, problems: Vec::new(), remarks }
+        let (problems, counted) = (Vec::new(), BTreeMap::new());
+        Self { images, moved: 0, dropped: 0, problems, counted, remarks }
+    }
+
+    /// Counts what is left out or bent: `what` follows the count in a remark.
+    pub(super) fn count(&mut self, what: impl Into<String>) {
+        *self.counted.entry(what.into()).or_default() += 1;
     }
 
     /// An entry at `path` (and `line`) that is left out, of a `kind` that follows a count.
@@ -93,17 +103,22 @@ impl<'r> Reading<'r> {
     /// [`DatasetError::Problems`], unless entries with problems are to be skipped.
     pub(super) fn finish(mut self, skip_invalid: bool) -> Result<(), DatasetError> {
         if self.moved > 0 {
-            let moved = self.moved;
-            self.remarks
-                .push(format!("{moved} boxes reached out of their image and were cut at its edge"));
+            let moved = counted(self.moved, "box reached out of its", "boxes reached out of their");
+            self.remarks.push(format!("{moved} image, cut at the edge"));
         }
         if self.dropped > 0 {
-            let dropped = self.dropped;
-            self.remarks
-                .push(format!("{dropped} boxes have no area inside their image and are left out"));
+            let dropped = counted(
+                self.dropped,
+                "box has no area inside its image, and is",
+                "boxes have no area inside their images, and are",
+            );
+            self.remarks.push(format!("{dropped} left out"));
+        }
+        for (what, count) in self.counted {
+            self.remarks.push(format!("{count} {what}"));
         }
         // What is in two splits is looked at twice.
-        let mut said = std::collections::HashSet::new();
+        let mut said = HashSet::new();
         self.problems.retain(|problem| said.insert(problem.clone()));
         if self.problems.is_empty() {
             return Ok(());
@@ -177,16 +192,50 @@ pub(super) fn images_under(
             root.display()
         ));
     }
-    let foreign = files_under(root, &FOREIGN)?;
-    if let [first, ..] = foreign.as_slice() {
-        remarks.push(format!(
-            "{} pictures in {} are of kinds that are not read, and are left out (the first: \
-             {first})",
-            foreign.len(),
-            root.display()
-        ));
+    let mut foreign = files_under(root, &FOREIGN)?;
+    let mut found = files_under(root, &source::EXTENSIONS)?;
+    // HEIC and AVIF are read where there is an ffmpeg; their sizes are read in any case.
+    for name in files_under(root, &image::BY_FFMPEG)? {
+        let is_read = size_of(&root.join(&name)).is_ok();
+        if is_read { &mut found } else { &mut foreign }.push(name);
     }
-    files_under(root, &source::EXTENSIONS)
+    found.sort();
+    foreign.sort();
+    if let [first, ..] = foreign.as_slice() {
+        let remark = format!(
+            "{} that Gemscope does not read in {}: left out (the first: {first})",
+            counted(foreign.len(), "picture is of a kind", "pictures are of kinds"),
+            root.display()
+        );
+        // A folder may be that of two splits.
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
+    }
+    Ok(found)
+}
+
+/// Says how many of the images `names` are not among those that were `read`: nobody has described
+/// them in a `file`.
+pub(super) fn remark_undescribed<'n>(
+    names: impl IntoIterator<Item = &'n String>,
+    read: &HashSet<&str>,
+    file: &str,
+    remarks: &mut Vec<String>,
+) {
+    let mut left: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    left.retain(|name| !read.contains(name));
+    left.sort_unstable();
+    left.dedup();
+    if let [first, ..] = left.as_slice() {
+        let images = counted(left.len(), "image has", "images have");
+        remarks.push(format!("{images} no {file} (the first: {first}): left out"));
+    }
+}
+
+/// Whether it is a picture by its extension.
+pub(super) fn is_picture(path: &Path) -> bool {
+    has_extension(path, &source::EXTENSIONS) || has_extension(path, &image::BY_FFMPEG)
 }
 
 fn is_dangling(path: &Path) -> bool {

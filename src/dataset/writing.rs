@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
+use super::counted::counted;
 use super::error::Problem;
 use super::model::Outline;
 use super::reading::stem;
@@ -28,16 +29,47 @@ pub(crate) struct Written {
     pub(crate) places: Vec<String>,
 }
 
+/// How many polygons a format writes for one object, if their bounds are its box.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Polygons {
+    #[default]
+    None,
+    /// That of an object with one alone.
+    One,
+    All,
+}
+
+impl Polygons {
+    /// The polygons of `object` that are written.
+    fn of(self, object: &Object) -> Option<&[Vec<f64>]> {
+        let polygons = object.polygons()?;
+        let written = match self {
+            Self::None => false,
+            Self::One => polygons.len() == 1,
+            Self::All => true,
+        };
+        written.then_some(polygons)
+    }
+
+    /// Whether readers find the object's area again: that of its box, or of what is written.
+    fn keep_area(self, object: &Object) -> bool {
+        match self.of(object) {
+            Some(polygons) => object.has_area_of(polygons),
+            None => !object.has_own_area(),
+        }
+    }
+}
+
 /// What a format has a word for, beside boxes, labels, names and sizes.
 #[allow(clippy::struct_excessive_bools)] // each is a column of a table
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Keeps {
     pub(crate) ids: bool,
+    /// Areas as numbers. Those of polygons that are written need none.
     pub(crate) areas: bool,
     pub(crate) crowds: bool,
     pub(crate) scores: bool,
-    /// Outlines whose bounds are their boxes.
-    pub(crate) polygons: bool,
+    pub(crate) polygons: Polygons,
     /// All outlines.
     pub(crate) outlines: bool,
     pub(crate) fields: bool,
@@ -53,43 +85,56 @@ impl Dataset {
     /// Says what `format` has no word for.
     pub(crate) fn remark_lost(&self, format: &str, keeps: Keeps, remarks: &mut Vec<String>) {
         let count = |wanted: &dyn Fn(&Object) -> bool| self.objects().filter(|o| wanted(o)).count();
-        let mut say = |count: usize, what: &str| {
+        let mut say = |count: usize, one: &str, many: &str| {
             if count > 0 {
-                remarks.push(format!("{count} {what}, which {format} has no word for"));
+                let what = counted(count, one, many);
+                remarks.push(format!("{what}, which {format} has no word for"));
             }
         };
-        let areas = count(&Object::has_own_area);
-        say(if keeps.areas { 0 } else { areas }, "boxes have an area of their own (of an outline)");
+        let areas = count(&|object| !keeps.polygons.keep_area(object));
+        say(
+            if keeps.areas { 0 } else { areas },
+            "box has an area of its own (of an outline)",
+            "boxes have an area of their own (of an outline)",
+        );
         let polygons = count(&|object| {
             let is_polygon = matches!(object.outline.as_deref(), Some(Outline::Polygons(_)));
-            is_polygon && !(keeps.outlines || keeps.polygons && object.polygons().is_some())
+            let is_written = keeps.polygons != Polygons::None && object.polygons().is_some();
+            is_polygon && !keeps.outlines && !is_written
         });
-        let polygons_lost = if keeps.polygons {
-            "boxes have polygons whose bounds are not the box, and which are left out"
+        let lost = if keeps.polygons != Polygons::None {
+            "polygons whose bounds are not the box, and which are left out"
         } else {
-            "boxes have polygons (segmentation)"
+            "polygons (segmentation)"
         };
-        say(polygons, polygons_lost);
+        say(polygons, &format!("box has {lost}"), &format!("boxes have {lost}"));
         let masks = count(&|object| matches!(object.outline.as_deref(), Some(Outline::Mask(_))));
-        say(if keeps.outlines { 0 } else { masks }, "boxes have masks (segmentation)");
-        say(if keeps.crowds { 0 } else { count(&|object| object.crowd) }, "boxes are crowds");
+        say(
+            if keeps.outlines { 0 } else { masks },
+            "box has a mask (segmentation)",
+            "boxes have masks (segmentation)",
+        );
+        let crowds = count(&|object| object.crowd);
+        say(if keeps.crowds { 0 } else { crowds }, "box is a crowd", "boxes are crowds");
         let scores = count(&|object| object.score.is_some());
-        say(if keeps.scores { 0 } else { scores }, "boxes have scores");
-        say(if keeps.points { 0 } else { self.points().count() }, "points are left out");
+        say(if keeps.scores { 0 } else { scores }, "box has a score", "boxes have scores");
+        let points = self.points().count();
+        say(if keeps.points { 0 } else { points }, "point is left out", "points are left out");
         if !keeps.image_fields {
             let fields = self.images.iter().filter_map(|image| image.fields.as_deref());
-            say_fields(fields, "images", "fields", &mut say);
+            say_fields(fields, ["image", "images"], "fields", &mut say);
         }
         if !keeps.fields {
             let of_boxes = self.objects().filter_map(|object| object.more.as_deref());
-            say_fields(of_boxes, "boxes", "further fields", &mut say);
+            say_fields(of_boxes, ["box", "boxes"], "further fields", &mut say);
             let of_images = self.images.iter().filter_map(|image| image.more.as_deref());
-            say_fields(of_images, "images", "further fields", &mut say);
+            say_fields(of_images, ["image", "images"], "further fields", &mut say);
             let of_categories = self.coco.iter().flat_map(|coco| &coco.categories);
             let plain = |fields: &&serde_json::Map<String, serde_json::Value>| {
                 fields.iter().any(|(key, value)| key != "supercategory" || value != "")
             };
-            say_fields(of_categories.filter(plain), "categories", "further fields", &mut say);
+            let of_categories = of_categories.filter(plain);
+            say_fields(of_categories, ["category", "categories"], "further fields", &mut say);
         }
         if !keeps.ids {
             let images = self.images.iter().filter(|image| image.id.is_some()).count();
@@ -220,17 +265,12 @@ fn stays(image: &Image, format: Option<Format>, described: bool) -> bool {
     pointed || fields && (format != Format::Coco || described)
 }
 
-/// A count with its noun: `1 image is`, `2 images are`.
-pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Says how many have fields, and which are the most frequent.
 fn say_fields<'m>(
     maps: impl Iterator<Item = &'m serde_json::Map<String, serde_json::Value>>,
-    of: &str,
+    [one, many]: [&str; 2],
     what: &str,
-    say: &mut impl FnMut(usize, &str),
+    say: &mut impl FnMut(usize, &str, &str),
 ) {
     let (mut count, mut keys) = (0, BTreeMap::<&str, usize>::new());
     for map in maps.filter(|map| !map.is_empty()) {
@@ -241,7 +281,8 @@ fn say_fields<'m>(
     keys.sort_by_key(|(key, count)| (std::cmp::Reverse(*count), *key));
     let more = if keys.len() > NAMED { ", ..." } else { "" };
     let named: Vec<&str> = keys.iter().take(NAMED).map(|(key, _)| *key).collect();
-    say(count, &format!("{of} have {what} ({}{more})", named.join(", ")));
+    let what = format!("{what} ({}{more})", named.join(", "));
+    say(count, &format!("{one} has {what}"), &format!("{many} have {what}"));
 }
 
 /// The label file of every image, relative to the labels' folder: the image's name with another

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use crate::support::{gemscope, json as read_json};
 
 /// A folder for a test's files.
-struct Dir(tempfile::TempDir);
+pub(crate) struct Dir(tempfile::TempDir);
 
 impl Dir {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -30,25 +30,25 @@ impl Dir {
     }
 
     /// A picture of 100 x 80 pixels.
-    fn picture(&self, name: &str) {
+    pub(crate) fn picture(&self, name: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         image::GrayImage::new(100, 80).save(path).unwrap();
     }
 
-    fn convert(&self, from: &str, to: &str, out: &str, more: &[&str]) -> Assert {
+    pub(crate) fn convert(&self, from: &str, to: &str, out: &str, more: &[&str]) -> Assert {
         let mut command = gemscope();
         command.arg("convert").arg(self.path(from)).args(["--to", to, "--out"]);
         command.arg(self.path(out)).args(more).assert()
     }
 
     /// Image, category and box of every annotation of a COCO file, sorted.
-    fn boxes(&self, coco: &str) -> Vec<(String, String, [f64; 4])> {
+    pub(crate) fn boxes(&self, coco: &str) -> Vec<(String, String, [f64; 4])> {
         boxes(&read_json(self.path(coco)))
     }
 }
 
-fn boxes(coco: &Value) -> Vec<(String, String, [f64; 4])> {
+pub(crate) fn boxes(coco: &Value) -> Vec<(String, String, [f64; 4])> {
     let name = |list: &str, key: &str, id: &Value| {
         let list = coco[list].as_array().unwrap();
         let found = list.iter().find(|entry| entry["id"] == *id).unwrap();
@@ -69,7 +69,7 @@ fn boxes(coco: &Value) -> Vec<(String, String, [f64; 4])> {
     boxes
 }
 
-fn one(image: &str, category: &str, edges: [f64; 4]) -> Vec<(String, String, [f64; 4])> {
+pub(crate) fn one(image: &str, category: &str, edges: [f64; 4]) -> Vec<(String, String, [f64; 4])> {
     vec![(image.to_owned(), category.to_owned(), edges)]
 }
 
@@ -117,15 +117,13 @@ fn what_a_format_has_no_word_for_is_counted() {
     dir.write("in.json", rich().to_string());
     dir.convert("in.json", "voc", "voc", &[])
         .success()
-        .stderr(contains(
-            "1 boxes have an area of their own (of an outline), which VOC has no word for",
-        ))
-        .stderr(contains("1 boxes have polygons (segmentation), which VOC has no word for"))
-        .stderr(contains("1 boxes have masks (segmentation), which VOC has no word for"))
-        .stderr(contains("1 boxes have scores, which VOC has no word for"))
-        .stderr(contains("1 boxes of crowds are written as \"difficult\""))
-        .stderr(contains("1 boxes have further fields (attributes), which VOC has no word for"))
-        .stderr(contains("1 images have further fields (license), which VOC has no word for"))
+        .stderr(contains("1 box has an area of its own (of an outline), which VOC has no word for"))
+        .stderr(contains("1 box has polygons (segmentation), which VOC has no word for"))
+        .stderr(contains("1 box has a mask (segmentation), which VOC has no word for"))
+        .stderr(contains("1 box has a score, which VOC has no word for"))
+        .stderr(contains("1 box of a crowd is written as \"difficult\""))
+        .stderr(contains("1 box has further fields (attributes), which VOC has no word for"))
+        .stderr(contains("1 image has further fields (license), which VOC has no word for"))
         .stderr(contains("2 categories have further fields (supercategory, keypoints)"))
         .stderr(contains("of 2 images, 3 boxes, 2 categories"));
     let map = fs::read_to_string(dir.path("voc/labelmap.txt")).unwrap();
@@ -300,7 +298,7 @@ fn yolo_as_other_tools_write_it() {
     dir.convert("abs", "coco", "abs.json", &[])
         .success()
         .stderr(contains("train is \"/home/bob/x/images\", which is not there"))
-        .stderr(contains("1 pictures in").and(contains("the first: b.heic")));
+        .stderr(contains("1 picture is of a kind").and(contains("the first: b.heic")));
     assert_eq!(dir.boxes("abs.json"), cat);
     // Roboflow's project folder may be gone; `train: train` is the folder that holds images.
     dir.write("rf/data.yaml", "train: train\nval: proj-1/valid/images\nnames: [cat]\n");
@@ -373,7 +371,7 @@ fn outlines_are_written_as_yolo_has_them_if_every_box_has_one() {
     dir.convert("seg", "coco", "mixed.json", &[]).success();
     dir.convert("mixed.json", "yolo", "mixed", &[])
         .success()
-        .stderr(contains("1 boxes have polygons"));
+        .stderr(contains("1 box has polygons"));
     let labels = fs::read_to_string(dir.path("mixed/labels/a.txt")).unwrap();
     assert!(labels.lines().all(|line| line.split(' ').count() == 5), "{labels}");
 }
@@ -467,9 +465,9 @@ fn scores_stand_behind_yolos_boxes_where_they_are_asked_for() {
     coco["images"].as_array_mut().unwrap().remove(0);
     coco["annotations"] = json!([coco["annotations"][2]]);
     dir.write("in.json", coco.to_string());
-    dir.convert("in.json", "yolo", "plain", &[]).success().stderr(contains(
-        "1 boxes have scores, which YOLO's labels lack (--save-conf writes them)",
-    ));
+    dir.convert("in.json", "yolo", "plain", &[])
+        .success()
+        .stderr(contains("1 box has a score, which YOLO's labels lack (--save-conf writes them)"));
     let labels = fs::read_to_string(dir.path("plain/labels/b.txt")).unwrap();
     assert_eq!(labels.split_whitespace().count(), 5, "{labels}");
     dir.convert("in.json", "yolo", "scored", &["--save-conf"])
@@ -499,7 +497,7 @@ fn an_image_that_somebody_described_beside_others_with_boxes_is_one_with_nothing
     dir.write("ls/tasks.json", tasks.to_string());
     dir.convert("ls", "yolo", "yolo", &[])
         .success()
-        .stderr(contains("label-studio to yolo: 2 images, 1 boxes"))
+        .stderr(contains("label-studio to yolo: 2 images, 1 box"))
         .stderr(contains("2 images have fields (quality), which YOLO has no word for"));
     assert_eq!(fs::read(dir.path("yolo/labels/b.txt")).unwrap(), b"");
     // Tags of several labels keep their names.

@@ -37,6 +37,7 @@ mod inspect;
 mod interrupted;
 mod kills;
 mod layers;
+mod odd_datasets;
 mod parse;
 mod per_image;
 mod pictures;

@@ -260,9 +260,16 @@ impl<'de> Deserialize<'de> for Lenient<Numbers> {
 }
 
 /// COCO's `segmentation`: polygons (one that stands by itself, as some tools have it, too), or the
-/// code of a mask.
+/// code of a mask (also as the one element of a list). What is neither is no polygon at all.
 #[derive(Default)]
 pub(super) struct Segmentation(pub(super) Option<Box<Outline>>);
+
+impl Segmentation {
+    /// One that is neither: no polygon.
+    fn odd() -> Self {
+        Self(Some(Box::new(Outline::Polygons(Vec::new()))))
+    }
+}
 
 impl<'de> Deserialize<'de> for Segmentation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -270,6 +277,7 @@ impl<'de> Deserialize<'de> for Segmentation {
         enum Part {
             Polygon(Vec<f64>),
             Number(f64),
+            Mask(Map<String, Value>),
         }
         impl<'de> Deserialize<'de> for Part {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -304,17 +312,19 @@ impl<'de> Deserialize<'de> for Segmentation {
                                 Part::Number(number) => numbers.push(number),
                                 // Points as pairs.
                                 Part::Polygon(point) => numbers.extend(point),
+                                Part::Mask(_) => numbers.push(f64::NAN),
                             }
                         }
                         numbers.shrink_to_fit();
                         Ok(Part::Polygon(numbers))
                     }
-                    fn visit_map<A: de::MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<Part, A::Error> {
-                        while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-                        Ok(Part::Number(f64::NAN))
+                    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Part, A::Error> {
+                        let map = Map::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                        Ok(if map.contains_key("counts") {
+                            Part::Mask(map)
+                        } else {
+                            Part::Number(f64::NAN)
+                        })
                     }
                 }
                 deserializer.deserialize_any(Visitor)
@@ -330,16 +340,16 @@ impl<'de> Deserialize<'de> for Segmentation {
                 Ok(Segmentation(None))
             }
             fn visit_bool<E: de::Error>(self, _: bool) -> Result<Segmentation, E> {
-                Ok(Segmentation(None))
+                Ok(Segmentation::odd())
             }
             fn visit_u64<E: de::Error>(self, _: u64) -> Result<Segmentation, E> {
-                Ok(Segmentation(None))
+                Ok(Segmentation::odd())
             }
             fn visit_i64<E: de::Error>(self, _: i64) -> Result<Segmentation, E> {
-                Ok(Segmentation(None))
+                Ok(Segmentation::odd())
             }
             fn visit_f64<E: de::Error>(self, _: f64) -> Result<Segmentation, E> {
-                Ok(Segmentation(None))
+                Ok(Segmentation::odd())
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Segmentation, E> {
                 let text = Some(text).filter(|text| !text.is_empty());
@@ -349,19 +359,30 @@ impl<'de> Deserialize<'de> for Segmentation {
                 self,
                 mut list: A,
             ) -> Result<Self::Value, A::Error> {
-                let (mut polygons, mut single) = (Vec::new(), Vec::new());
+                let (mut polygons, mut single, mut masks) = (Vec::new(), Vec::new(), Vec::new());
                 while let Some(part) = list.next_element()? {
                     match part {
                         Part::Polygon(polygon) => polygons.push(polygon),
                         Part::Number(number) => single.push(number),
+                        Part::Mask(mask) => masks.push(mask),
                     }
                 }
                 if !single.is_empty() {
                     polygons.push(single);
                 }
+                polygons.retain(|polygon| !polygon.is_empty());
                 polygons.shrink_to_fit();
-                let any = polygons.iter().any(|polygon| !polygon.is_empty());
-                Ok(Segmentation(any.then(|| Box::new(Outline::Polygons(polygons)))))
+                let are_numbers = polygons.iter().flatten().all(|number| number.is_finite());
+                Ok(match (masks.pop(), masks.is_empty()) {
+                    (None, _) if polygons.is_empty() => Segmentation(None),
+                    (None, _) if are_numbers => {
+                        Segmentation(Some(Box::new(Outline::Polygons(polygons))))
+                    }
+                    (Some(mask), true) if polygons.is_empty() => {
+                        Segmentation(Some(Box::new(Outline::Mask(mask.into()))))
+                    }
+                    _ => Segmentation::odd(),
+                })
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let mask = Map::deserialize(de::value::MapAccessDeserializer::new(map))?;
@@ -489,6 +510,7 @@ fn if_any<'de, D: Deserializer<'de>>(
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a category: an object with id and name")]
 pub(super) struct RawCategory {
     pub(super) id: Option<Id>,
     #[serde(default)]

@@ -272,7 +272,7 @@ impl Instances {
         let mut entries = Vec::with_capacity(categories.len());
         for (category, number) in categories.into_iter().zip(1_usize..) {
             match (category.id, category.name.get()) {
-                (Some(id), Ok(Some(name))) => {
+                (Some(id), Ok(Some(name))) if !name.trim().is_empty() => {
                     entries.push(CategoryEntry { id, name, more: category.more });
                 }
                 (None, _) => {
@@ -387,6 +387,8 @@ struct Mended {
     without_crowd: usize,
     boxed: usize,
     same_id: usize,
+    odd_outline: usize,
+    odd_score: usize,
 }
 
 impl Mended {
@@ -401,6 +403,11 @@ impl Mended {
             (self.without_crowd, "do not say iscrowd: they count as single objects"),
             (self.boxed, "have no bbox: the box around their outline is used"),
             (self.same_id, "have the id of another one"),
+            (
+                self.odd_outline,
+                "have a segmentation that is neither polygons nor one mask: it is left out",
+            ),
+            (self.odd_score, "have a score that is no number: it is left out"),
         ] {
             if count > 0 {
                 remarks.push(format!("{}: {count} annotations {what}", path.display()));
@@ -424,7 +431,12 @@ fn checked_annotation(
     let image = place(raw.image_id, images, "image", "annotations of images that are not there")?;
     let kind = "annotations of categories that are not there";
     let category = place(raw.category_id, categories, "category", kind)?;
-    let outline = raw.segmentation.0;
+    let is_odd = |outline: &Outline| matches!(outline, Outline::Polygons(all) if all.is_empty());
+    let mut outline = raw.segmentation.0;
+    if outline.as_deref().is_some_and(is_odd) {
+        mended.odd_outline += 1;
+        outline = None;
+    }
     let around = match outline.as_deref() {
         Some(Outline::Polygons(polygons)) => model::bounds(polygons),
         _ => None,
@@ -467,7 +479,11 @@ fn checked_annotation(
     };
     let score = match raw.score {
         Lenient::Is(score) if score.is_finite() => Some(score),
-        _ => None,
+        Lenient::Missing => None,
+        Lenient::Is(_) | Lenient::Other(_) => {
+            mended.odd_score += 1;
+            None
+        }
     };
     let more = raw.more;
     Ok(Annotation { id: None, image, category, bbox, area, crowd, score, outline, more })
@@ -657,7 +673,9 @@ pub(in super::super) fn dataset(
     let ids: Vec<u64> = categories.iter().filter_map(|category| category.id.number()).collect();
     odd_ids += categories.len() - ids.len();
     if odd_ids > 0 {
-        reading.remarks.push(format!("{odd_ids} ids are no whole numbers, and are not kept"));
+        reading
+            .remarks
+            .push(format!("{odd_ids} ids are not whole numbers from 0 to 2^64, and are not kept"));
     }
     let category_ids = if ids.len() == categories.len() { ids } else { Vec::new() };
     let (categories, fields) =

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::super::counted::counted;
 use super::super::reading::Reading;
-use super::super::writing::{Put, Written, counted};
+use super::super::writing::{Put, Written};
 use super::super::{CocoFields, Dataset, DatasetError, Image, Split, Splits};
 use super::read::{self, Instances};
 use super::write::{Ids, Numbered};
@@ -91,19 +92,26 @@ fn drop_placeholder(dataset: &mut Dataset) {
     let above = |fields: &Map<String, Value>| {
         fields.get("supercategory").and_then(Value::as_str).map(str::to_owned)
     };
-    let Some(first) = dataset.category_ids.iter().position(|id| *id == 0) else { return };
+    // Where splits number their categories in different ways, no id is left.
+    let is_none = |place: usize| above(&coco.categories[place]).as_deref() == Some("none");
+    let first = match dataset.category_ids.as_slice() {
+        [] => (0..dataset.categories.len()).find(|place| is_none(*place)),
+        ids => ids.iter().position(|id| *id == 0).filter(|place| is_none(*place)),
+    };
+    let Some(first) = first else { return };
     let is_above = coco
         .categories
         .iter()
         .any(|fields| above(fields) == Some(dataset.categories[first].clone()));
-    let is_none = above(&coco.categories[first]).as_deref() == Some("none");
     let is_used =
         dataset.images.iter_mut().flat_map(Image::categories_mut).any(|own| *own == first);
-    if !is_above || !is_none || is_used {
+    if !is_above || is_used {
         return;
     }
     dataset.categories.remove(first);
-    dataset.category_ids.remove(first);
+    if !dataset.category_ids.is_empty() {
+        dataset.category_ids.remove(first);
+    }
     coco.categories.remove(first);
     for category in dataset.images.iter_mut().flat_map(Image::categories_mut) {
         *category -= usize::from(*category > first);
@@ -131,7 +139,10 @@ pub(in super::super) fn write(
     });
     let several = if dataset.is_split() { several.count() } else { 0 };
     if several > 0 {
-        remarks.push(format!("{several} images are in several splits: each is in its first"));
+        remarks.push(format!(
+            "{} in several splits: only the first of each counts",
+            counted(several, "image is", "images are")
+        ));
     }
     let none = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
     if dataset.is_split() && none > 0 {

@@ -4,12 +4,15 @@
 //! are splits. Out: a [`Dataset`]. Promises: an error names the file and the line; categories are
 //! sorted by name; a `<filename>` that names nothing does not hide the image beside it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
-use super::super::reading::{Reading, files_under, find_image, images_under, size_of, stem};
+use super::super::counted::counted;
+use super::super::reading::{
+    Reading, files_under, find_image, images_under, remark_undescribed, size_of, stem,
+};
 use super::super::xml;
 use super::super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use crate::files;
@@ -38,19 +41,25 @@ struct File {
 struct ImageFiles<'r> {
     folders: Vec<&'r Path>,
     by_stem: HashMap<String, String>,
+    /// By the last part of their names, if that tells them apart.
+    by_base: HashMap<String, Option<String>>,
     names: HashSet<String>,
 }
 
 impl<'r> ImageFiles<'r> {
     fn under(folders: Vec<&'r Path>, remarks: &mut Vec<String>) -> Result<Self, DatasetError> {
         let (mut by_stem, mut names) = (HashMap::new(), HashSet::new());
+        let mut by_base: HashMap<String, Option<String>> = HashMap::new();
         for folder in folders.iter().filter(|folder| folder.is_dir()) {
             for name in images_under(folder, remarks)? {
                 by_stem.entry(stem(&name).to_owned()).or_insert_with(|| name.clone());
+                let known = by_base.entry(base(&name).to_owned());
+                let known = known.or_insert_with(|| Some(name.clone()));
+                *known = known.take().filter(|known| *known == name);
                 names.insert(name);
             }
         }
-        Ok(Self { folders, by_stem, names })
+        Ok(Self { folders, by_stem, by_base, names })
     }
 }
 
@@ -75,6 +84,16 @@ pub(in super::super) fn read(
         files.extend(reading.caught(file, "files that are no annotations of VOC")?);
     }
     lost.remark(reading.remarks);
+    if annotations != path {
+        let all = files_under(path, &["xml"])?.len();
+        if all > names.len() {
+            reading.remarks.push(format!(
+                "{} not below {}: left out",
+                counted(all - names.len(), "file .xml is", "files .xml are"),
+                annotations.display()
+            ));
+        }
+    }
     let image_names = image_names(&files, &image_files, &annotations, reading);
     let (mut images, mut found, mut stems) = (Vec::new(), Vec::new(), HashMap::new());
     for (file, name) in files.into_iter().zip(image_names) {
@@ -101,6 +120,11 @@ pub(in super::super) fn read(
         stems.insert(file.stem, images.len());
         images.push(Image { name, width, height, file: image, ..Image::default() });
         found.push(file.objects);
+    }
+    let read: HashSet<&str> = images.iter().map(|image: &Image| image.name.as_str()).collect();
+    remark_undescribed(&image_files.names, &read, ".xml file", reading.remarks);
+    if !path.join("ImageSets/Main").is_dir() {
+        splits_by_folders(&stems, &mut images);
     }
     read_splits(path, &stems, &mut images, reading.remarks)?;
     let all = || found.iter().flatten();
@@ -134,7 +158,8 @@ pub(in super::super) fn read(
     }
     if difficult > 0 {
         reading.remarks.push(format!(
-            "{difficult} boxes are \"difficult\", which counts as a crowd: neither for nor against"
+            "{} \"difficult\", which counts as a crowd: neither for nor against",
+            counted(difficult, "box is", "boxes are")
         ));
     }
     Ok(Dataset { categories, images, ..Dataset::default() })
@@ -156,6 +181,13 @@ fn image_names(
     let (mut stale, mut names) = (0, Vec::with_capacity(files.len()));
     for file in files {
         let own = images.by_stem.get(&file.stem);
+        let is_there = |stated: &&String| own.is_some() || images.names.contains(*stated);
+        let elsewhere = file.stated.as_ref().filter(|stated| !is_there(stated));
+        let elsewhere = elsewhere.and_then(|stated| images.by_base.get(base(stated))?.clone());
+        if let Some(elsewhere) = elsewhere {
+            names.push(Some(elsewhere));
+            continue;
+        }
         let name = match (&file.stated, own) {
             (Some(stated), _)
                 if stem(stated) == file.stem
@@ -194,6 +226,17 @@ fn image_names(
     names
 }
 
+/// Puts images into the splits that the folders of their files are called by, as Roboflow lays them
+/// out, if all lie in such folders.
+fn splits_by_folders(stems: &HashMap<String, usize>, images: &mut [Image]) {
+    let of = |stem: &String| Split::of_word(stem.split_once('/')?.0);
+    if stems.keys().all(|stem| of(stem).is_some()) {
+        for (stem, place) in stems {
+            of(stem).into_iter().for_each(|split| images[*place].splits.add(split));
+        }
+    }
+}
+
 /// Puts images into the splits that `ImageSets/Main` names. `stems` says which image each file is
 /// about.
 fn read_splits(
@@ -213,7 +256,10 @@ fn read_splits(
         }
         let text = files::read_text(&list).map_err(DatasetError::io(&list))?;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let Some(place) = stems.get(line).or_else(|| stems.get(line.trim())) else {
+            // Some tools write the image's name, or a number behind it.
+            let word = line.split_whitespace().next().unwrap_or(line);
+            let forms = [line, line.trim(), stem(line.trim()), word, stem(word)];
+            let Some(place) = forms.into_iter().find_map(|form| stems.get(form)) else {
                 unknown += 1;
                 continue;
             };
@@ -233,6 +279,14 @@ fn read_splits(
             "the lists {first}{more} of ImageSets/Main are left out: splits are train, val, test \
              and trainval"
         ));
+    }
+    let entries = std::fs::read_dir(path.join("ImageSets")).into_iter().flatten().flatten();
+    let folders = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut folders: Vec<String> = folders.filter(|folder| folder != "Main").collect();
+    folders.sort();
+    if !folders.is_empty() {
+        let folders = folders.join(", ");
+        remarks.push(format!("{folders} of ImageSets: left out, splits are those of Main"));
     }
     if unknown > 0 {
         remarks.push(format!("{unknown} lines of ImageSets/Main name no file of Annotations"));
@@ -260,6 +314,9 @@ fn other_lists(folder: &Path) -> Vec<String> {
 struct Lost {
     parts: usize,
     second_boxes: usize,
+    second_names: usize,
+    /// Objects with a tag that is not kept, by the tag.
+    further: BTreeMap<String, usize>,
 }
 
 impl Lost {
@@ -267,10 +324,15 @@ impl Lost {
         for (count, what) in [
             (self.parts, "parts of objects (<part>: heads, hands) are left out"),
             (self.second_boxes, "objects have a second <bndbox>, which is left out"),
+            (self.second_names, "objects have a second <name>, which is left out"),
         ] {
             if count > 0 {
                 remarks.push(format!("{count} {what}"));
             }
+        }
+        for (tag, count) in &self.further {
+            let objects = counted(*count, "object has", "objects have");
+            remarks.push(format!("{objects} the tag <{tag}>, which is not kept"));
         }
     }
 }
@@ -320,6 +382,10 @@ fn read_file(
         let count = |tag| object.children().filter(|child| is_called(*child, tag)).count();
         lost.parts += count("part");
         lost.second_boxes += count("bndbox").saturating_sub(1);
+        lost.second_names += count("name").saturating_sub(1);
+        for tag in further_tags(object) {
+            *lost.further.entry(tag).or_default() += 1;
+        }
         let read = || {
             let bndbox = child(object, "bndbox")
                 .ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
@@ -336,7 +402,7 @@ fn read_file(
                 .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
             let name = text_of(object, "name")
                 .ok_or_else(|| problem(object, "<object> without a <name>".into()))?;
-            Ok(Found { name: name.to_owned(), corners, difficult })
+            Ok(Found { name, corners, difficult })
         };
         objects.extend(reading.caught(read(), "objects without a name or a box that is one")?);
     }
@@ -352,6 +418,32 @@ fn child<'d, 'i>(node: Node<'d, 'i>, tag: &str) -> Option<Node<'d, 'i>> {
     node.children().find(|child| is_called(*child, tag))
 }
 
-fn text_of<'d>(node: Node<'d, '_>, tag: &str) -> Option<&'d str> {
-    child(node, tag)?.text().map(str::trim).filter(|text| !text.is_empty())
+/// The text of a child, without comments in it; `None` if there is none.
+fn text_of(node: Node<'_, '_>, tag: &str) -> Option<String> {
+    let texts =
+        child(node, tag)?.children().filter_map(|part| part.text().filter(|_| part.is_text()));
+    let text: String = texts.collect();
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The tags of an object that say something which no box has a word for.
+fn further_tags(object: Node<'_, '_>) -> Vec<String> {
+    const KNOWN: [&str; 6] = ["name", "bndbox", "part", "difficult", "id", "type"];
+    let says = |tag: &Node<'_, '_>| {
+        let text = tag.text().unwrap_or_default().trim().to_ascii_lowercase();
+        let nothing = ["", "0", "false", "unspecified", "unknown"].contains(&text.as_str());
+        !nothing || tag.children().any(|child| child.is_element())
+    };
+    let known = |tag: &Node<'_, '_>| KNOWN.iter().any(|known| is_called(*tag, known));
+    let tags = object.children().filter(|tag| tag.is_element() && !known(tag) && says(tag));
+    let mut tags: Vec<String> =
+        tags.map(|tag| tag.tag_name().name().to_ascii_lowercase()).collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+/// The last part of a name.
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::counted::counted;
 use super::super::reading::stem;
 use super::super::writing::{
     Keeps, Put, Written, label_files, list_of, remark_broken, remark_case,
@@ -36,7 +37,10 @@ pub(in super::super) fn write(
         put(&format!("Annotations/{file}"), xml.as_bytes())?;
     }
     if crowds > 0 {
-        remarks.push(format!("{crowds} boxes of crowds are written as \"difficult\""));
+        remarks.push(format!(
+            "{} written as \"difficult\"",
+            counted(crowds, "box of a crowd is", "boxes of crowds are")
+        ));
     }
     let keeps = Keeps { crowds: true, splits: true, ..Keeps::default() };
     dataset.remark_lost("VOC", keeps, remarks);

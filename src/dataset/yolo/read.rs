@@ -7,17 +7,18 @@
 //! an error names the file and the line.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
 
-use super::super::reading::{Reading, files_under, images_under, size_of, stem};
+use super::super::reading::{Reading, files_under, images_under, is_picture, size_of, stem};
 use super::super::{Dataset, DatasetError, Image, Object, Split};
 use super::line::{Line, Shape, parse_line};
 use super::settings::{
     Part, Settings, SettingsFile, classes, darknet, data_yaml, settings_file, tail_in,
 };
 use super::{label_of, labels_beside};
+use crate::files;
 use crate::record::BBox;
-use crate::{files, source};
 
 /// Images that are read together: a folder, or a list of images.
 struct Source {
@@ -97,6 +98,7 @@ pub(in super::super) fn read(
         images: Vec::new(),
         places: HashMap::new(),
         used: HashSet::new(),
+        unlabelled: Vec::new(),
     };
     let mut counts = Counts::default();
     for source in &sources {
@@ -104,6 +106,9 @@ pub(in super::super) fn read(
     }
     for source in sources.iter().filter(|source| source.place.is_dir()) {
         found.refuse_left_over(&source.place, reading)?;
+    }
+    if reading.images.is_none() {
+        found.refuse_misplaced(root, reading)?;
     }
     if reading.images.is_none() && !settings.parts.is_empty() {
         found.remark_outside(root, reading)?;
@@ -195,6 +200,8 @@ struct Found<'r> {
     places: HashMap<PathBuf, usize>,
     /// Label files, by their real paths.
     used: HashSet<PathBuf>,
+    /// Images without a label file.
+    unlabelled: Vec<PathBuf>,
 }
 
 impl Found<'_> {
@@ -239,6 +246,9 @@ impl Found<'_> {
                     self.used.extend(own);
                     continue;
                 };
+                if label.is_none() {
+                    self.unlabelled.push(path.clone());
+                }
                 let image = self.image(size, label.as_deref(), counts, reading)?;
                 let label = own;
                 counts.shared += usize::from(label.is_some_and(|label| !self.used.insert(label)));
@@ -343,6 +353,46 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Refuses label files that are called as an image without one is, and lie where nobody looks:
+    /// the image would count as one in which nothing is.
+    fn refuse_misplaced(
+        &mut self,
+        root: &Path,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), DatasetError> {
+        let name = |path: &Path| path.file_stem().map(OsStr::to_ascii_lowercase);
+        let images: HashMap<_, &PathBuf> =
+            self.unlabelled.iter().filter_map(|path| Some((name(path)?, path))).collect();
+        if images.is_empty() {
+            return Ok(());
+        }
+        for file in files_under(root, &["txt"])? {
+            let path = root.join(file);
+            let Some(image) = name(&path).and_then(|name| images.get(&name)) else { continue };
+            let real = path.canonicalize().map_err(DatasetError::io(&path))?;
+            if self.used.contains(&real) || !self.has_labels(&path) || has_own_image(&path) {
+                continue;
+            }
+            let problem = format!(
+                "{} has no label file, and this one is not where it would lie ({}): move it, or \
+                 take it out",
+                image.display(),
+                label_of(image).display()
+            );
+            reading.problem(&path, None, "label files that lie elsewhere", problem);
+        }
+        Ok(())
+    }
+
+    /// Whether the first line of the file is a label.
+    fn has_labels(&self, path: &Path) -> bool {
+        let (names, keypoints) = (&self.settings.names, self.settings.keypoints);
+        let line = files::read_text(path).ok();
+        let line =
+            line.as_deref().and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        line.is_some_and(|line| parse_line(line, names, keypoints).is_ok())
+    }
+
     /// Whether the file has lines, and its first is one of a label file: it may be a README.
     fn looks_like_labels(&self, path: &Path) -> bool {
         let Ok(text) = files::read_text(path) else { return false };
@@ -358,7 +408,7 @@ impl Found<'_> {
     fn remark_outside(&self, root: &Path, reading: &mut Reading<'_>) -> Result<(), DatasetError> {
         let read: HashSet<PathBuf> =
             self.images.iter().filter_map(|(path, _)| path.canonicalize().ok()).collect();
-        let mut outside = files_under(root, &source::EXTENSIONS)?;
+        let mut outside = images_under(root, &mut Vec::new())?;
         outside
             .retain(|name| root.join(name).canonicalize().is_ok_and(|path| !read.contains(&path)));
         if let [first, ..] = outside.as_slice() {
@@ -369,6 +419,18 @@ impl Found<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an image lies where that of the label file would: it is in none of the parts.
+fn has_own_image(label: &Path) -> bool {
+    let folder = label.parent().unwrap_or(Path::new(""));
+    let parts: Vec<&OsStr> = folder.components().map(Component::as_os_str).collect();
+    let Some(place) = parts.iter().rposition(|part| *part == "labels") else { return false };
+    let (above, below) = (parts[..place].iter(), parts[place + 1..].iter());
+    let images: PathBuf = above.chain(&[OsStr::new("images")]).chain(below).collect();
+    let entries = std::fs::read_dir(images).into_iter().flatten().flatten();
+    let mut entries = entries.map(|entry| entry.path()).filter(|path| is_picture(path));
+    entries.any(|path| path.file_stem() == label.file_stem())
 }
 
 /// The one folder of labels, if the images lie elsewhere.

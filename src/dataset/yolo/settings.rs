@@ -384,9 +384,16 @@ fn by_tail(parts: &mut [Part], base: &Path, remarks: &mut Vec<String>) {
     }
 }
 
+/// The names of classes, one a line. A line without one would leave it open which number the next
+/// has: some tools count it, some do not.
 pub(super) fn classes(path: &Path) -> Result<Vec<String>, DatasetError> {
     let text = files::read_text(path).map_err(DatasetError::io(path))?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    let names: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    if let Some(blank) = names.iter().position(|name| name.is_empty()) {
+        let problem = "a line without a name between the others: take it out, or name that class";
+        return Err(DatasetError::line(path, blank + 1, problem.to_owned()));
+    }
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::super::counted::counted;
 use super::super::writing::{
-    Keeps, Put, Written, label_files, list_of, remark_broken, remark_case,
+    Keeps, Polygons, Put, Written, label_files, list_of, remark_broken, remark_case,
 };
 use super::super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use super::label_of;
@@ -49,7 +50,10 @@ pub(in super::super) fn write(
         put(&file.to_string_lossy().replace('\\', "/"), text.as_bytes())?;
     }
     if crowds > 0 {
-        remarks.push(format!("{crowds} boxes of crowds are left out: YOLO has no word for them"));
+        remarks.push(format!(
+            "{} left out, which YOLO has no word for",
+            counted(crowds, "box of a crowd is", "boxes of crowds are")
+        ));
     }
     if outlines {
         remarks
@@ -59,8 +63,7 @@ pub(in super::super) fn write(
         crowds: true,
         splits: true,
         categories: true,
-        areas: outlines,
-        polygons: outlines,
+        polygons: if outlines { Polygons::One } else { Polygons::None },
         scores: true,
         ..Keeps::default()
     };
@@ -74,7 +77,8 @@ pub(in super::super) fn write(
             )
         } else {
             format!(
-                "{scores} boxes have scores, which YOLO's labels lack (`save_conf` writes them)"
+                "{}, which YOLO's labels lack (`save_conf` writes them)",
+                counted(scores, "box has a score", "boxes have scores")
             )
         });
     }

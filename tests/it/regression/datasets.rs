@@ -323,8 +323,8 @@ fn areas_ids_and_outlines_of_coco_are_kept_or_counted() {
     files
         .convert("coco.json", "yolo", "yolo")
         .success()
-        .stderr(contains("1 boxes have an area of their own").and(contains("ids are not kept")))
-        .stderr(contains("1 boxes have polygons").and(contains("1 boxes have masks")));
+        .stderr(contains("1 box has an area of its own").and(contains("ids are not kept")))
+        .stderr(contains("1 box has polygons").and(contains("1 box has a mask")));
 }
 
 #[test]
