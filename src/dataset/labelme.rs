@@ -65,10 +65,17 @@ struct Shape {
     description: Value,
 }
 
-/// Whether the folder `path` holds such files: its first JSON file has shapes.
+/// Whether the folder `path` holds such files: its first JSON file has shapes, or begins as one that
+/// has.
 pub(super) fn is_at(path: &Path) -> bool {
     let Ok(files) = files_under(path, &["json"]) else { return false };
-    files.first().is_some_and(|file| parse_json::<File>(&path.join(file)).is_ok())
+    let Some(first) = files.first().map(|file| path.join(file)) else { return false };
+    parse_json::<File>(&first).is_ok() || {
+        // One that is broken, or in another encoding, is an error of its own.
+        let head = crate::files::read(&first, 1 << 26).unwrap_or_default();
+        let head = String::from_utf8_lossy(&head);
+        head.contains("\"shapes\"") && head.contains("\"imagePath\"")
+    }
 }
 
 pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {

@@ -247,14 +247,42 @@ fn not_recognized(path: &Path) -> DatasetError {
     let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
     let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     entries.sort();
-    let mut inner = entries.iter().filter(|entry| entry.is_dir());
-    if let Some((inner, format)) = inner.find_map(|at| Some((at.clone(), Format::at(at)?))) {
+    if let Some((inner, format)) = inner_dataset(&path) {
         return DatasetError::Inside { path, inner, format };
     }
     if entries.iter().any(|entry| reading::is_picture(entry)) {
         return DatasetError::OnlyImages { path };
     }
     DatasetError::NotRecognized { path }
+}
+
+/// How many files and folders are looked at for a dataset inside of a folder.
+const LOOKED_INTO: usize = 200;
+
+/// The first dataset below `path`, at most two folders deep: a folder, or a COCO file.
+fn inner_dataset(path: &Path) -> Option<(PathBuf, Format)> {
+    let entries = walkdir::WalkDir::new(path).min_depth(1).max_depth(3).sort_by_file_name();
+    let entries = entries.into_iter().filter_map(Result::ok).take(LOOKED_INTO);
+    let mut entries: Vec<walkdir::DirEntry> = entries.collect();
+    entries.sort_by_key(walkdir::DirEntry::depth);
+    entries.into_iter().find_map(|entry| {
+        let at = entry.path();
+        let format = if at.is_dir() && entry.depth() < 3 {
+            Format::at(at)
+        } else {
+            (has_extension(at, &["json"]) && is_coco(at)).then_some(Format::Coco)
+        };
+        Some((at.to_owned(), format?))
+    })
+}
+
+/// Whether the JSON file at `path` has the lists of COCO instances.
+fn is_coco(path: &Path) -> bool {
+    let is_small = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() < WHOLE);
+    let seen = is_small.then(|| coco::parse_json::<glance::Glance>(path).ok()).flatten();
+    seen.is_some_and(|seen| {
+        ["images", "annotations", "categories"].iter().all(|key| seen.0.get(key).is_some())
+    })
 }
 
 /// How much of a JSON file is looked at to tell its format.

@@ -36,6 +36,11 @@ impl<'r> Reading<'r> {
         Self { images, moved: 0, dropped: 0, problems, counted, remarks }
     }
 
+    /// Whether an entry was left out.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
     /// Counts what is left out or bent: `what` follows the count in a remark.
     pub(super) fn count(&mut self, what: impl Into<String>) {
         *self.counted.entry(what.into()).or_default() += 1;

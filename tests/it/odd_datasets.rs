@@ -380,3 +380,26 @@ fn fields_alone_make_no_tag_of_labels_for_label_studio() {
     assert!(config.contains("<Number name=\"fields.people\""), "{config}");
     assert!(!config.contains("RectangleLabels"), "{config}");
 }
+
+#[test]
+fn what_is_no_dataset_by_itself_says_which_is_one_or_what_is_wrong_with_it() {
+    let dir = Dir::new();
+    dir.picture("coco/train2017/a.jpg");
+    let file = dir.write("coco/annotations/instances.json", coco(&json!({})).to_string());
+    let inner = format!("one of coco is {}: name that", file.display());
+    dir.convert("coco", "coco", "out.json", &[]).code(1).stderr(contains(inner));
+    let file = dir.write("kit/VOC2007/Annotations/a.xml", voc("a.png", "<name>cat</name>"));
+    let inner = format!("one of voc is {}", file.parent().unwrap().parent().unwrap().display());
+    dir.convert("kit", "coco", "out.json", &[]).code(1).stderr(contains(inner));
+    // The only file in another encoding, and the only image broken.
+    dir.picture("latin/a.png");
+    let text = labelme(&json!({"label": "caf\u{e9}"}), &json!({}));
+    let bytes: Vec<u8> = text.chars().map(|sign| u8::try_from(u32::from(sign)).unwrap()).collect();
+    dir.write("latin/a.json", bytes);
+    dir.convert("latin", "coco", "out.json", &[]).code(1).stderr(contains("not valid UTF-8"));
+    dir.write("broken/data.yaml", "names: [cat]\ntrain: images\nval: images\n");
+    dir.write("broken/images/a.jpg", "no image");
+    dir.convert("broken", "coco", "out.json", &[])
+        .code(1)
+        .stderr(contains("a.jpg: not a JPEG").and(contains("no images").not()));
+}

@@ -364,6 +364,8 @@ fn read_file(
     // Only the last part: tools write whole paths of the machine where the box was drawn. Folders
     // are those of the XML file.
     let stated = text_of(annotation, "filename").map(|text| {
+        let is_address = text.contains("://");
+        let text = text.split(['?', '#']).next().filter(|_| is_address).unwrap_or(&text);
         let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
         let folder = file.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
         folder.unwrap_or_default() + base

@@ -121,7 +121,8 @@ pub(in super::super) fn read(
             Image { name, file: Some(path), ..image }
         })
         .collect();
-    if images.is_empty() {
+    // If all are problems, these say why.
+    if images.is_empty() && !reading.has_problems() {
         return Err(DatasetError::file(
             path,
             "no images: say with `images` in which folder they are",
