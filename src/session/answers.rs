@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::remote::{self, ModelRequirements, RemoteModel};
-use super::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions, Observer, SessionError};
+use super::{
+    DeviceSlot, ModelChoice, ModelFiles, ModelOptions, Observer, PromptSize, SessionError,
+};
 use crate::device::Device;
 use crate::engine::{Engine, Script, ScriptedEngine, ServerEngine};
 use crate::model::GraphFiles;
@@ -164,14 +166,14 @@ impl AnswerSource {
         }
     }
 
-    /// The devices of engines for views of up to `budget`.
+    /// The devices of engines for prompts of up to `size`.
     ///
     /// # Errors
     /// [`SessionError`] if ONNX Runtime cannot be had.
     pub(super) fn place(
         &self,
         identified: IdentifiedModel,
-        budget: Budget,
+        size: PromptSize,
         options: &ModelOptions,
         observer: &dyn Observer,
     ) -> Result<PlacedModel<'static>, SessionError> {
@@ -185,7 +187,7 @@ impl AnswerSource {
             });
         };
         let runtime = options.load_runtime(observer)?;
-        let slots = files.slots(&graphs, budget, runtime, observer);
+        let slots = files.slots(&graphs, size, runtime, observer);
         let inexact = files.inexact(&graphs)?;
         Ok(PlacedModel { slots, inexact, graphs: Some(graphs), runtime: Some(runtime) })
     }
@@ -198,14 +200,14 @@ impl AnswerSource {
     pub(super) fn engines(
         &mut self,
         placed: PlacedModel<'_>,
-        budget: Budget,
+        size: PromptSize,
         rows: Option<usize>,
     ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
         match (self, placed) {
             (
                 Self::Model(files),
                 PlacedModel { slots, graphs: Some(graphs), runtime: Some(runtime), .. },
-            ) => files.engines(&graphs, runtime, slots, budget, rows),
+            ) => files.engines(&graphs, runtime, slots, size, rows),
             (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),
             (Self::Server(remote), _) => match remote.server() {
                 Some(server) => Ok(vec![Box::new(ServerEngine::new(Arc::clone(server)))]),

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use super::{Config, DetectConfig, RunOptions, Session, SessionError};
+use super::{Config, DetectConfig, PromptSize, RunOptions, Session, SessionError};
 use crate::journal::RunDirectory;
 use crate::prompt::Prompts;
 use crate::record::{AnswerKind, ImagePrompts, Manifest, Task};
@@ -68,8 +68,8 @@ impl Session<'_> {
         settings.image_prompts = Some(ImagePrompts { images: 0, labels: Vec::new() });
         identified.complete(&mut settings);
         let said = identified.server_description();
-        let (budget, model) = (self.budget.largest(), self.config.model());
-        let placed = self.answers.place(identified, budget, model, self.observer)?;
+        let (size, model) = (PromptSize::of_view(self.budget.largest()), self.config.model());
+        let placed = self.answers.place(identified, size, model, self.observer)?;
         placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(root, Some(settings)).with_model(self.answers.name());

@@ -27,6 +27,7 @@ mod model;
 mod pairs;
 pub mod pipeline;
 mod plan;
+mod prompt_size;
 mod proposal;
 mod questions;
 mod remote;
@@ -68,6 +69,7 @@ pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use pairs::ComparedPairs;
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
+pub use prompt_size::PromptSize;
 pub use proposal::{Machine, Proposal};
 use questions::QuestionBuilder;
 pub use questions::{hash_of_question, query};
@@ -396,10 +398,11 @@ impl<'o> Session<'o> {
         let (budget, options) = (self.budget.largest(), self.config.model());
         let needs = self.needs(decoding, self.rates());
         let identified = self.answers.identify(&needs, self.observer)?;
-        let mut placed = self.answers.place(identified, budget, options, self.observer)?;
+        let size = PromptSize::of_view(budget);
+        let mut placed = self.answers.place(identified, size, options, self.observer)?;
         placed.slots.truncate(1);
         let device = placed.slots[0].device.clone();
-        let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
+        let mut engines = self.answers.engines(placed, size, self.config.decoding().rows)?;
         let engine = engines.swap_remove(0);
         // Those of the caller's that are not needed here are there for a run.
         self.answers.give_back(engines);
@@ -543,15 +546,15 @@ impl<'o> Session<'o> {
     ) -> Result<FinishedRun, SessionError> {
         // A run loads engines of its own, on every device.
         self.unload();
-        let (observer, mut budget) = (self.observer, self.budget.largest());
-        if settings.clip {
-            // A prompt of many frames is about twice as long as that of the largest image. If memory
-            // is short of so many rows, fewer are tried.
-            budget = Budget::MAX;
-        }
+        let observer = self.observer;
+        let size = if settings.clip {
+            PromptSize::of_clip()
+        } else {
+            PromptSize::of_view(self.budget.largest())
+        };
         identified.complete(&mut settings);
         let said = identified.server_description();
-        let placed = self.answers.place(identified, budget, self.config.model(), observer)?;
+        let placed = self.answers.place(identified, size, self.config.model(), observer)?;
         placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
@@ -573,7 +576,7 @@ impl<'o> Session<'o> {
             let path = directory.output().write("pipeline.toml", text.as_bytes())?;
             observer.say(&format!("The pipeline is kept in {}", path.display()));
         }
-        let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
+        let mut engines = self.answers.engines(placed, size, self.config.decoding().rows)?;
         let plan = run::Plan {
             images: &source.images,
             root: &source.root,

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Observer, SessionError};
+use super::{Observer, PromptSize, SessionError};
 use crate::device::devices::CudaDevice;
 use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::engine::{Engine, OnnxEngine};
@@ -316,12 +316,12 @@ impl ModelFiles {
         graphs: &GraphFiles,
         runtime: &Runtime,
         slots: Vec<DeviceSlot>,
-        budget: Budget,
+        size: PromptSize,
         rows: Option<usize>,
     ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
         let engine = |slot| -> Result<Box<dyn Engine>, SessionError> {
             let model = self.load(graphs.clone(), runtime, slot)?;
-            let limits = limits(&model, budget, rows)?;
+            let limits = limits(&model, size, rows)?;
             Ok(Box::new(OnnxEngine::new(model, &self.prompter, limits)))
         };
         slots.into_iter().map(engine).collect()
@@ -332,13 +332,13 @@ impl ModelFiles {
     pub fn slots(
         &self,
         graphs: &GraphFiles,
-        budget: Budget,
+        size: PromptSize,
         runtime: &Runtime,
         observer: &dyn Observer,
     ) -> Vec<DeviceSlot> {
         let devices = std::iter::once(&runtime.device).chain(&runtime.others);
         let mut slots: Vec<DeviceSlot> =
-            devices.filter_map(|device| self.slot(device, graphs, budget, observer)).collect();
+            devices.filter_map(|device| self.slot(device, graphs, size, observer)).collect();
         if slots.is_empty() {
             slots.push(DeviceSlot { device: Device::Cpu, embed_on_device: false });
         }
@@ -350,21 +350,20 @@ impl ModelFiles {
         &self,
         device: &Device,
         graphs: &GraphFiles,
-        budget: Budget,
+        size: PromptSize,
         observer: &dyn Observer,
     ) -> Option<DeviceSlot> {
         let Device::Cuda(card) = device else { return None };
         let on_card =
             |embed_on_device| Some(DeviceSlot { device: device.clone(), embed_on_device });
         let Some(free) = card.free_bytes else { return on_card(false) };
-        let soft_tokens = u64::from(budget.soft_tokens());
-        let size = ModelSize {
+        let model = ModelSize {
             weights: graphs.computing_bytes(),
             cache_per_token: 0,
             tokens: 0,
-            soft_tokens,
+            soft_tokens: size.soft_tokens(),
         };
-        let needed = memory_budget(free, size, 1);
+        let needed = memory_budget(free, model, 1);
         if needed.rows > 0 {
             observer.say(&format!("Running on {device}."));
             // Half of the remaining memory is for the answers that are written at once.
@@ -395,27 +394,32 @@ pub struct DeviceSlot {
     pub embed_on_device: bool,
 }
 
-/// How many answers are written at the same time with this model and views of up to `budget`:
+/// How many answers are written at the same time with this model and prompts of up to `size`:
 /// `rows`, else as many as memory has room for, up to the default.
-fn limits(model: &Model, budget: Budget, rows: Option<usize>) -> Result<BatchLimits, SessionError> {
+fn limits(
+    model: &Model,
+    size: PromptSize,
+    rows: Option<usize>,
+) -> Result<BatchLimits, SessionError> {
     let limits = BatchLimits::default();
     if let Some(rows) = rows {
         return Ok(BatchLimits { rows, ..limits });
     }
+    let tokens = size.image_tokens() + USUAL_TOKENS;
     let cache_per_token = model.cache_bytes_per_token()?;
     if let Device::Cuda(CudaDevice { free_bytes: Some(free), .. }) = model.device {
         let embedding = if model.embed_on_device { model.files.embedding_bytes() } else { 0 };
-        let size = ModelSize {
+        let model = ModelSize {
             weights: model.files.computing_bytes() + embedding,
             cache_per_token: cache_per_token as u64,
-            tokens: u64::from(budget.soft_tokens()) + USUAL_TOKENS as u64,
-            soft_tokens: u64::from(budget.soft_tokens()),
+            tokens: tokens as u64,
+            soft_tokens: size.soft_tokens(),
         };
         return Ok(BatchLimits {
-            rows: memory_budget(free, size, limits.rows).rows.max(1),
+            rows: memory_budget(free, model, limits.rows).rows.max(1),
             ..limits
         });
     }
-    let row = cache_per_token * (budget.soft_tokens() as usize + USUAL_TOKENS);
+    let row = cache_per_token * tokens;
     Ok(BatchLimits { rows: (CACHE_BYTES / row.max(1)).clamp(1, limits.rows), ..limits })
 }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Config, RunOptions, Session, SessionError};
+use super::{Config, PromptSize, RunOptions, Session, SessionError};
 use crate::generate::Words;
 use crate::journal::RunDirectory;
 use crate::prompt::Conversation;
@@ -63,9 +63,10 @@ impl Session<'_> {
             ..self.settings(Decoding::default(), identified.identity.clone())
         };
         identified.complete(&mut settings);
-        let budget = self.budget.largest();
+        // The two images stand in one prompt.
+        let size = PromptSize::of_views(self.budget.largest(), 2);
         let mut placed =
-            self.answers.place(identified, budget, self.config.model(), self.observer)?;
+            self.answers.place(identified, size, self.config.model(), self.observer)?;
         placed.slots.truncate(1);
         let settings = Settings { device: placed.slots[0].device.kind().to_owned(), ..settings };
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
@@ -74,7 +75,7 @@ impl Session<'_> {
             .create_or_verify(&manifest.with_inexact(placed.inexact.clone()).with_server(said))?;
         let journal = directory.pairs()?;
         self.observer.pairs_opened(&directory, &journal);
-        let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
+        let mut engines = self.answers.engines(placed, size, self.config.decoding().rows)?;
         let question = PairQuestion {
             query,
             words,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use gemscope::model::{Dtypes, ModelReport};
 use gemscope::record::Budget;
-use gemscope::session::ModelFiles;
 use gemscope::session::pipeline::{DeviceSection, ModelSection};
+use gemscope::session::{ModelFiles, PromptSize};
 use serde::Serialize;
 
 use super::super::device;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let files = ModelFiles::open(&options)?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
     let (graphs, runtime) = (files.graphs(&progress)?, options.load_runtime(&progress)?);
-    let slot = files.slots(&graphs, budget, runtime, &progress).swap_remove(0);
+    let slot = files.slots(&graphs, PromptSize::of_view(budget), runtime, &progress).swap_remove(0);
     let mut model = files.load(graphs, runtime, slot)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;
