@@ -82,6 +82,7 @@ pub mod model;
 pub mod onnxruntime;
 pub mod ownership;
 mod page;
+mod percent;
 pub mod preprocess;
 #[cfg(feature = "onnx")]
 pub mod prompt;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gemscope::dataset::ReadOptions;
 use gemscope::export::{self, Format};
@@ -94,14 +95,6 @@ fn labelled(path: &Path) -> anyhow::Result<HashSet<String>> {
     Ok(labelled.map(|image| image.name).collect())
 }
 
-/// The text of a pipeline without the passwords and signatures in the addresses of its inputs.
-fn without_secrets(text: &str, inputs: &[PathBuf]) -> String {
-    let inputs = inputs.iter().map(|input| input.to_string_lossy());
-    inputs
-        .filter(|input| source::is_address(input))
-        .fold(text.to_owned(), |text, input| text.replace(&*input, &source::shown_address(&input)))
-}
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     run_pipeline(args, global, None)
 }
@@ -127,18 +120,17 @@ pub(super) fn run_pipeline(
     choice.say = Some(messages::say);
     choice.web.archives = !args.watch.watch;
     choice.web.offline = config.model.runtime.offline;
-    let kept = pipeline.map(|text| without_secrets(text, &args.inputs));
-    let pipeline = kept.as_deref();
-    let list = |fresh: bool| -> anyhow::Result<_> {
-        let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
-        Ok(place(source, args.out().filter(|_| !fresh))?)
-    };
     if let (true, Some(out)) = (args.watch.watch, args.out()) {
         device::say(model);
         let progress = Progress::new();
         let mut session = Session::open(config, &progress)?;
-        let mut options =
-            args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
+        let stop = signals::stop_flag()?;
+        choice.stop = Some(Arc::clone(&stop));
+        let list = |fresh: bool| -> anyhow::Result<_> {
+            let source = source::list_chosen(&args.inputs, Some(out), &choice)?;
+            Ok(place(source, Some(out).filter(|_| !fresh))?)
+        };
+        let mut options = args.control.run_options(out, run, &preprocess.limits, stop);
         options.pipeline = pipeline;
         let (source, finished) =
             watch::run(&args.watch, &mut session, &mut options, list, |source, _| {
@@ -204,7 +196,18 @@ fn finish(
             "Stopped with {} images left; the same command goes on.",
             outcome.left
         ));
-    } else if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
+    } else if let (Some(shard), Some(out)) = (source.shard, args.out()) {
+        messages::say(&format!(
+            "This is shard {shard}. Once all are done, they are joined by: gemscope export {} RUN \
+             ... --to run,coco --out DIR",
+            plain::line(&out.display().to_string())
+        ));
+    }
+    if outcome.left == 0
+        && outcome.resumed > 0
+        && !summary.failures.is_empty()
+        && !args.control.retry_failed
+    {
         messages::say(
             "Images that failed before were left as they are; --retry-failed tries them again.",
         );

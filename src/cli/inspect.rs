@@ -138,9 +138,8 @@ fn inspect_clip(
     config: &ModelConfig,
     query: &Query,
 ) -> anyhow::Result<()> {
-    let mut clip = Clip::open(path)?;
-    let views =
-        clip.views(ViewForm::Patches { side: config.patch_side() }, MAX_PIXELS, &|| false)?;
+    let mut clip = Clip::open(path, None)?;
+    let views = clip.views(ViewForm::Patches { side: config.patch_side() }, MAX_PIXELS)?;
     let clip = clip.shown();
     let Some((region, budget, size)) =
         views.first().map(|view| (view.region, view.budget, view.size))

@@ -251,6 +251,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
     if let Some(program) = &cli.global.ffmpeg {
         ffmpeg::use_program(program.clone());
     }
+    if let Err(error) = signals::end_ffmpeg_too() {
+        messages::error(&format!("signals cannot be caught: {error}"));
+        return 1;
+    }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
         Command::Critique(args) => critique::run(args, &cli.global),

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 use gemscope::critique::{Gates, Rubric};
-use gemscope::session::pipeline::Layer as _;
+use gemscope::session::pipeline::{Layer as _, shareable};
 use gemscope::session::{Pipeline, PipelineError};
+use gemscope::source::without_secrets;
 
 use super::pipeline::flags;
 use super::{Ending, Global, critique, detect, output};
@@ -74,7 +75,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         ));
         return Ok(Ending::Complete);
     }
-    let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(args.rest.iter()));
+    let words: Vec<String> = args.rest.iter().map(|word| without_secrets(word)).collect();
+    let kept =
+        format!("# gemscope run pipeline.toml {}\n\n{}", shell(words.iter()), shareable(&text));
     let ending = detect::run_pipeline(&detect_args, global, Some(&kept));
     ending.map_err(|error| match error.downcast::<PipelineError>() {
         Ok(error) => about_file(&name, &error),

@@ -4,6 +4,8 @@
 //! ends the process at once; records that were appended to the journal are kept all the same. A
 //! terminal that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only
 //! ever asks. Under `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
+//! Before a run has begun, and in commands without one, a signal ends the process as it always
+//! does, and what ffmpeg does with it.
 
 use std::io;
 use std::sync::Arc;
@@ -42,9 +44,10 @@ pub(crate) fn raised_by_signals(says: &'static str) -> io::Result<Arc<AtomicBool
         flag::register(signal, Arc::clone(&stop))?;
     }
     #[cfg(unix)]
-    if !hang_up_is_ignored()? {
+    if !is_ignored(signal_hook::consts::SIGHUP)? {
         flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop))?;
     }
+    IS_HEEDED.store(true, Ordering::SeqCst);
     let raised = Arc::clone(&stop);
     std::thread::spawn(move || {
         // A handler may not print.
@@ -54,6 +57,38 @@ pub(crate) fn raised_by_signals(says: &'static str) -> io::Result<Arc<AtomicBool
         messages::say(says);
     });
     Ok(stop)
+}
+
+/// Signals that end a process of the command line.
+#[cfg(unix)]
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const ENDING: [i32; 2] = [SIGINT, SIGTERM];
+
+/// Set once signals stop a run, which ends what ffmpeg does itself.
+static IS_HEEDED: AtomicBool = AtomicBool::new(false);
+
+/// Lets signals end this process as they always do, and what ffmpeg does with it, until a run heeds
+/// them. One that was ignored when this process began stays ignored.
+///
+/// # Errors
+/// On systems where signals cannot be caught.
+#[allow(unsafe_code)] // the crate's own handlers end nothing else
+pub(crate) fn end_ffmpeg_too() -> io::Result<()> {
+    for signal in ENDING {
+        let leave = move || {
+            if !IS_HEEDED.load(Ordering::SeqCst) {
+                ffmpeg::end_children();
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        };
+        if !is_ignored(signal)? {
+            // SAFETY: the handler reads atomics, sends signals and ends the process, all of which a
+            // handler may do; it takes no lock and no memory.
+            unsafe { low_level::register(signal, leave) }?;
+        }
+    }
+    Ok(())
 }
 
 /// Leaves at once when `signal` comes and the flag is raised; what ffmpeg does ends with it.
@@ -74,19 +109,24 @@ fn leave_if(signal: i32, raised: Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether SIGHUP was ignored when this process began.
+/// Whether `signal` is ignored, as it was when this process began if no handler was set.
 ///
 /// # Errors
 /// If the system does not say.
 #[cfg(unix)]
 #[allow(unsafe_code)] // the system's own call; no crate asks for a handler without setting one
-fn hang_up_is_ignored() -> io::Result<bool> {
+fn is_ignored(signal: i32) -> io::Result<bool> {
     let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new handler the call changes nothing, and only writes the present one to
     // `now`, which is as large as it must be.
-    if unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) } != 0 {
+    if unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call has succeeded, so `now` is written.
     Ok(unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
+#[cfg(not(unix))]
+fn is_ignored(_: i32) -> io::Result<bool> {
+    Ok(false)
 }

@@ -5,9 +5,11 @@
 //! first; one decoded frame is held at a time; all views have one size.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::{ShownView, ViewForm};
-use crate::ffmpeg::{self, CountedFrames, Ffmpeg, FfmpegError};
+use crate::ffmpeg::{self, CountedFrames, Ffmpeg, FfmpegError, Wanted};
 use crate::image::{decode_within, recycle, size_within};
 use crate::preprocess::{UNKNOWN_RATE, clip_frames, time_stamp};
 use crate::record::{ShownClip, ShownFrame};
@@ -17,17 +19,19 @@ pub struct Clip {
     ffmpeg: Ffmpeg,
     file: PathBuf,
     counted: CountedFrames,
+    wanted: Wanted,
 }
 
 impl Clip {
-    /// Counts the frames of `file`.
+    /// Counts the frames of `file`. Whatever it is asked for then ends with an error once `stop` is
+    /// raised.
     ///
     /// # Errors
     /// [`FfmpegError`] if there is no ffmpeg, or the file is no video that can be read.
-    pub fn open(file: &Path) -> Result<Self, FfmpegError> {
-        let ffmpeg = Ffmpeg::find()?;
-        let counted = CountedFrames::of(&ffmpeg, file)?;
-        Ok(Self { ffmpeg, file: file.to_owned(), counted })
+    pub fn open(file: &Path, stop: Option<Arc<AtomicBool>>) -> Result<Self, FfmpegError> {
+        let (ffmpeg, wanted) = (Ffmpeg::find()?, Wanted::unless(stop));
+        let counted = CountedFrames::of(&ffmpeg, file, &wanted)?;
+        Ok(Self { ffmpeg, file: file.to_owned(), counted, wanted })
     }
 
     /// Width and height of a frame in pixels, not turned.
@@ -63,7 +67,7 @@ impl Clip {
     }
 
     /// These frames as views. Of a damaged file others may be shown afterwards, since the frames
-    /// that can be decoded are counted then. `is_stopped` is asked between frames.
+    /// that can be decoded are counted then.
     ///
     /// # Errors
     /// [`FfmpegError`] if a frame cannot be decoded, is not of the size of the others, or has more
@@ -72,31 +76,22 @@ impl Clip {
         &mut self,
         form: ViewForm,
         max_pixels: u64,
-        is_stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<ShownView>, FfmpegError> {
-        match self.read(form, max_pixels, is_stopped) {
+        match self.read(form, max_pixels) {
             // Packets of a damaged file may hold no frame.
-            Err(FfmpegError::NoFrame(_)) if !is_stopped() => {
-                self.counted = CountedFrames::decoded(&self.ffmpeg, &self.file)?;
-                self.read(form, max_pixels, is_stopped)
+            Err(FfmpegError::NoFrame(_)) if !self.wanted.is_over() => {
+                self.counted = CountedFrames::decoded(&self.ffmpeg, &self.file, &self.wanted)?;
+                self.read(form, max_pixels)
             }
             read => read,
         }
     }
 
-    fn read(
-        &self,
-        form: ViewForm,
-        max_pixels: u64,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Vec<ShownView>, FfmpegError> {
+    fn read(&self, form: ViewForm, max_pixels: u64) -> Result<Vec<ShownView>, FfmpegError> {
         let mut views: Vec<ShownView> = Vec::new();
         let unreadable = |reason: String| FfmpegError::Unreadable(reason);
         let indices = clip_frames(self.counted.count());
-        self.counted.each(&self.ffmpeg, &self.file, &indices, |bytes| {
-            if is_stopped() {
-                return Err(unreadable("it was stopped".to_owned()));
-            }
+        self.counted.each(&self.ffmpeg, &self.file, &indices, &self.wanted, |bytes| {
             let frame = decode_within(&bytes, false, max_pixels);
             let frame = frame.map_err(|error| unreadable(error.to_string()))?;
             drop(bytes);

@@ -19,6 +19,10 @@ use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
 use crate::source::{Locator, Place, is_address, path_of};
 
+/// Why an image on the web is not shown: a name in a run is no address that the user gave.
+const ON_THE_WEB: &str = "it lies on the web, where an export by itself asks for nothing; repeat \
+                          the command of the run with this format, which asks no model again";
+
 /// Bytes of pixels that are held at a time; one image that needs more is held alone.
 const HELD_BYTES: usize = 1 << 30;
 
@@ -63,17 +67,24 @@ impl<'i> Images<'i> {
         exported: &mut Exported,
         work: impl Fn(&Record, &RgbImage) -> Result<Result<(), String>, ExportError> + Sync,
     ) -> Result<(), ExportError> {
-        let one = |record: &&Record| -> Result<Option<String>, ExportError> {
+        let one = |record: &&Record| -> Result<Option<(String, String)>, ExportError> {
             let done = match self.with(record, |pixels| work(record, &pixels)) {
                 Ok(done) => done?,
                 Err(reason) => Err(reason),
             };
-            Ok(done.err().map(|reason| format!("{format}: {}: {reason}", record.image)))
+            Ok(done.err().map(|reason| (record.image.clone(), reason)))
         };
-        let remarks: Vec<Option<String>> = records.par_iter().map(one).collect::<Result<_, _>>()?;
-        let before = exported.remarks.len();
-        exported.remarks.extend(remarks.into_iter().flatten());
-        exported.images_missed += exported.remarks.len() - before;
+        let missed: Vec<_> = records.par_iter().map(one).collect::<Result<_, _>>()?;
+        let missed: Vec<(String, String)> = missed.into_iter().flatten().collect();
+        exported.images_missed += missed.len();
+        let on_the_web = missed.iter().filter(|(_, reason)| reason == ON_THE_WEB).count();
+        if on_the_web > 0 {
+            exported.remarks.push(format!("{format}: {on_the_web} images: {ON_THE_WEB}"));
+        }
+        let others = missed.into_iter().filter(|(_, reason)| reason != ON_THE_WEB);
+        exported
+            .remarks
+            .extend(others.map(|(image, reason)| format!("{format}: {image}: {reason}")));
         Ok(())
     }
 
@@ -108,10 +119,7 @@ impl<'i> Images<'i> {
     fn place(&self, record: &Record) -> Result<Place, String> {
         let place = self.locator.place(&record.image);
         if place.is_none() && is_address(&record.image) {
-            return Err(
-                "it lies on the web, and is fetched only by the command that names it: ask there"
-                    .to_owned(),
-            );
+            return Err(ON_THE_WEB.to_owned());
         }
         let vouched = |place: &Place| match place {
             Place::File(path) | Place::Clip(path) => {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use super::child::OwnedChild;
-use super::{Complaints, Ffmpeg, FfmpegError, Origin};
+use super::{Complaints, Ffmpeg, FfmpegError, Origin, Wanted};
 
 /// How the frames of a video are found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,18 +68,19 @@ impl Stamped {
 /// The frames of the video `file`, sorted by time, none twice.
 ///
 /// # Errors
-/// [`FfmpegError`] if it is no video that can be read. Of one that breaks off, the frames before
+/// [`FfmpegError`] if it is no video that can be read, or is wanted no more. Of one that breaks off, the frames before
 /// that are listed.
 pub(crate) fn list(
     ffmpeg: &Ffmpeg,
     file: &Path,
     listing: Listing,
+    wanted: &Wanted,
 ) -> Result<Vec<Listed>, FfmpegError> {
     let stored = match listing {
-        Listing::All => stored(ffmpeg, file, Origin::Beginning)?,
+        Listing::All => stored(ffmpeg, file, Origin::Beginning, wanted)?,
         Listing::Scenes(least) => {
             let filter = format!("select='eq(n,0)+gt(scene,{least})',showinfo=checksum=0");
-            decoded(ffmpeg, file, Origin::Beginning, &filter)?
+            decoded(ffmpeg, file, Origin::Beginning, &filter, wanted)?
         }
     };
     let listed = |frame: &Stamped| {
@@ -95,10 +96,15 @@ pub(crate) fn list(
 ///
 /// # Errors
 /// As [`list`].
-pub(crate) fn stored(ffmpeg: &Ffmpeg, file: &Path, origin: Origin) -> Result<Stored, FfmpegError> {
-    match packets(ffmpeg, file, origin)? {
+pub(crate) fn stored(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    origin: Origin,
+    wanted: &Wanted,
+) -> Result<Stored, FfmpegError> {
+    match packets(ffmpeg, file, origin, wanted)? {
         Some(found) => Ok(found),
-        None => all_decoded(ffmpeg, file, origin),
+        None => all_decoded(ffmpeg, file, origin, wanted),
     }
 }
 
@@ -110,8 +116,9 @@ pub(crate) fn all_decoded(
     ffmpeg: &Ffmpeg,
     file: &Path,
     origin: Origin,
+    wanted: &Wanted,
 ) -> Result<Stored, FfmpegError> {
-    decoded(ffmpeg, file, origin, "showinfo=checksum=0")
+    decoded(ffmpeg, file, origin, "showinfo=checksum=0", wanted)
 }
 
 fn in_order(mut found: Vec<Listed>) -> Vec<Listed> {
@@ -122,17 +129,21 @@ fn in_order(mut found: Vec<Listed>) -> Vec<Listed> {
 }
 
 /// The frames of the packets; `None` if these do not say it.
-fn packets(ffmpeg: &Ffmpeg, file: &Path, origin: Origin) -> Result<Option<Stored>, FfmpegError> {
+fn packets(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    origin: Origin,
+    wanted: &Wanted,
+) -> Result<Option<Stored>, FfmpegError> {
     let mut command = ffmpeg.reading(file, 0.0, origin);
     command.args(["-c", "copy", "-f", "framecrc", "-"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process =
-        OwnedChild::spawn(&mut command).map_err(|error| cannot_run(ffmpeg, &error))?;
-    let complaints =
-        process.child.stderr.take().map(|stderr| std::thread::spawn(|| read_log(stderr, |_| {})));
+        OwnedChild::spawn(&mut command, wanted).map_err(|error| cannot_run(ffmpeg, &error))?;
+    let complaints = process.stderr().map(|stderr| std::thread::spawn(|| read_log(stderr, |_| {})));
     let mut found = Some(Vec::new());
     let (mut time_base, mut size) = (None, (0, 0));
-    if let Some(stdout) = process.child.stdout.take() {
+    if let Some(stdout) = process.stdout() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(base) = line.strip_prefix("#tb 0: ") {
                 time_base = TimeBase::read(base);
@@ -202,14 +213,15 @@ fn decoded(
     file: &Path,
     origin: Origin,
     filter: &str,
+    wanted: &Wanted,
 ) -> Result<Stored, FfmpegError> {
     let mut command = ffmpeg.reading(file, 0.0, origin);
     command.args(["-vf", filter, "-fps_mode", "passthrough", "-f", "null", "-"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process =
-        OwnedChild::spawn(&mut command).map_err(|error| cannot_run(ffmpeg, &error))?;
+        OwnedChild::spawn(&mut command, wanted).map_err(|error| cannot_run(ffmpeg, &error))?;
     let (mut frames, mut first) = (Vec::new(), None);
-    let complaints = process.child.stderr.take().map(|stderr| {
+    let complaints = process.stderr().map(|stderr| {
         read_log(stderr, |shown| {
             first.get_or_insert(shown);
             frames.push(shown.frame);

@@ -13,12 +13,16 @@ mod still;
 mod whole;
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use thiserror::Error;
 
+use child::OwnedChild;
+pub(crate) use child::Wanted;
 pub use child::end_children;
 pub use clip::Clip;
 pub(crate) use clip::Readers;
@@ -34,6 +38,11 @@ pub const OLDEST: (u32, u32) = (5, 1);
 /// Formats of files that ffmpeg may take a file for. Playlists are none of them, since they lead to
 /// other files.
 const FORMATS: &str = "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,av1,hevc,h264,ivf";
+
+/// The longest that a program may take to say its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
+/// More bytes than it takes to say it.
+const MOST_OF_VERSION: u64 = 1 << 20;
 
 /// The most pixels that a frame may have: Pillow's limit of a still, too.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -78,6 +87,18 @@ pub enum FfmpegError {
         /// Its version.
         version: String,
         /// The first version that does: major.
+        major: u32,
+        /// And minor.
+        minor: u32,
+    },
+    /// A still that this version does not read, as it says, and a later one may.
+    #[error("ffmpeg {version} cannot read it ({reason}); {major}.{minor} reads HEIC")]
+    OldForHeic {
+        /// Its version.
+        version: String,
+        /// What it says.
+        reason: String,
+        /// The first version that surely does: major.
         major: u32,
         /// And minor.
         minor: u32,
@@ -135,9 +156,18 @@ impl Ffmpeg {
     pub fn of(program: &Path) -> Result<Self, FfmpegError> {
         let unusable =
             |reason: String| FfmpegError::Unusable { program: program.to_owned(), reason };
-        let said = Command::new(program).arg("-version").stdin(Stdio::null()).output();
-        let said = said.map_err(|error| unusable(error.to_string()))?;
-        let text = String::from_utf8_lossy(&said.stdout);
+        let wanted = Wanted::default().within(VERSION_TIMEOUT);
+        let mut command = Command::new(program);
+        command.arg("-version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let process = OwnedChild::spawn(&mut command, &wanted);
+        let process = process.map_err(|error| unusable(error.to_string()))?;
+        let mut said = Vec::new();
+        if let Some(stdout) = process.stdout() {
+            let read = stdout.take(MOST_OF_VERSION).read_to_end(&mut said);
+            read.map_err(|error| unusable(error.to_string()))?;
+        }
+        drop(process);
+        let text = String::from_utf8_lossy(&said);
         let version = text.strip_prefix("ffmpeg version ").and_then(|rest| rest.split(' ').next());
         let Some(version) = version else {
             return Err(unusable("it does not say which version it is".to_owned()));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::child::OwnedChild;
 use super::listing::{Shown, read_log};
-use super::{Complaints, Ffmpeg, FfmpegError, Origin};
+use super::{Complaints, Ffmpeg, FfmpegError, Origin, Wanted};
 
 /// The longest wait for the time of a frame whose pixels are there.
 const TIME_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,16 +48,17 @@ impl Reader {
         let from = if seek { (first - SECONDS_BEFORE).max(0.0) } else { 0.0 };
         let mut command = ffmpeg.reading(file, from, Origin::Beginning);
         command.args(["-t", &format!("{:.3}", last - from + SECONDS_BEHIND)]);
-        Self::run(ffmpeg, command, &any_of(times), times.len())
+        Self::run(ffmpeg, command, &any_of(times), times.len(), &Wanted::default())
     }
 
     /// Runs `command`, and takes from it the first `count` frames for which `expression` of the
-    /// filter `select` is true.
+    /// filter `select` is true, as long as they are `wanted`.
     pub(super) fn run(
         ffmpeg: &Ffmpeg,
         mut command: Command,
         expression: &str,
         count: usize,
+        wanted: &Wanted,
     ) -> Result<Self, FfmpegError> {
         let filter = format!("select='{expression}',showinfo=checksum=0");
         command.args(["-vf", &filter, "-fps_mode", "passthrough"]);
@@ -66,10 +67,9 @@ impl Reader {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let unusable =
             |reason: String| FfmpegError::Unusable { program: ffmpeg.program.clone(), reason };
-        let mut process =
-            OwnedChild::spawn(&mut command).map_err(|error| unusable(error.to_string()))?;
-        let child = &mut process.child;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        let process = OwnedChild::spawn(&mut command, wanted);
+        let process = process.map_err(|error| unusable(error.to_string()))?;
+        let (Some(stdout), Some(stderr)) = (process.stdout(), process.stderr()) else {
             return Err(unusable("no pipes".to_owned()));
         };
         let (sender, shown) = channel();

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::listing::{Shown, Stamped, Stored, all_decoded, stored};
 use super::reader::Reader;
-use super::{Ffmpeg, FfmpegError, Origin};
+use super::{Ffmpeg, FfmpegError, Origin, Wanted};
 
 /// The frames of a video, counted.
 #[derive(Debug, Clone)]
@@ -25,18 +25,22 @@ impl CountedFrames {
     /// decoded.
     ///
     /// # Errors
-    /// [`FfmpegError`] if it is no video that can be read. Of one that breaks off, the frames
-    /// before that are counted.
-    pub(crate) fn of(ffmpeg: &Ffmpeg, file: &Path) -> Result<Self, FfmpegError> {
-        Ok(Self { stored: stored(ffmpeg, file, Origin::Zero)? })
+    /// [`FfmpegError`] if it is no video that can be read, or is `wanted` no more. Of one that
+    /// breaks off, the frames before that are counted.
+    pub(crate) fn of(ffmpeg: &Ffmpeg, file: &Path, wanted: &Wanted) -> Result<Self, FfmpegError> {
+        Ok(Self { stored: stored(ffmpeg, file, Origin::Zero, wanted)? })
     }
 
     /// Those of `file` that are decoded: of damaged files there may be fewer.
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub(crate) fn decoded(ffmpeg: &Ffmpeg, file: &Path) -> Result<Self, FfmpegError> {
-        Ok(Self { stored: all_decoded(ffmpeg, file, Origin::Zero)? })
+    pub(crate) fn decoded(
+        ffmpeg: &Ffmpeg,
+        file: &Path,
+        wanted: &Wanted,
+    ) -> Result<Self, FfmpegError> {
+        Ok(Self { stored: all_decoded(ffmpeg, file, Origin::Zero, wanted)? })
     }
 
     /// How many.
@@ -93,13 +97,14 @@ impl CountedFrames {
         ffmpeg: &Ffmpeg,
         file: &Path,
         indices: &[usize],
+        wanted: &Wanted,
         mut take: impl FnMut(Vec<u8>) -> Result<(), FfmpegError>,
     ) -> Result<(), FfmpegError> {
         let command = ffmpeg.reading(file, 0.0, Origin::Zero);
         let frames = indices.iter().filter_map(|index| self.stored.frames.get(*index));
         // By its time: numbers begin anew in a video whose frames change their size.
-        let wanted = any_of(frames.map(|frame| frame.stamp));
-        let mut reader = Reader::run(ffmpeg, command, &wanted, indices.len())?;
+        let chosen = any_of(frames.map(|frame| frame.stamp));
+        let mut reader = Reader::run(ffmpeg, command, &chosen, indices.len(), wanted)?;
         for index in indices {
             let Some((shown, bytes)) = reader.next()? else {
                 let complaints = reader.end();
@@ -131,7 +136,7 @@ impl CountedFrames {
 /// [`FfmpegError`] if there is none.
 pub(crate) fn first_frame(ffmpeg: &Ffmpeg, file: &Path) -> Result<Vec<u8>, FfmpegError> {
     let command = ffmpeg.reading(file, 0.0, Origin::Zero);
-    let mut reader = Reader::run(ffmpeg, command, "eq(n,0)", 1)?;
+    let mut reader = Reader::run(ffmpeg, command, "eq(n,0)", 1, &Wanted::default())?;
     match reader.next()? {
         Some((_, bytes)) => Ok(bytes),
         None => Err(FfmpegError::NoFrame(reader.end())),

@@ -9,9 +9,8 @@
 
 mod public_only;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 use ureq::Agent;
@@ -251,7 +250,9 @@ pub(crate) fn read_body(
 }
 
 fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
-    let host = url.host().to_owned();
+    // Several servers of one machine differ by their ports.
+    let port = url.uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    let host = format!("{}{port}", url.host());
     match error {
         ureq::Error::Timeout(
             ureq::Timeout::RecvResponse
@@ -367,24 +368,19 @@ pub(crate) fn is_timeout(error: &std::io::Error) -> bool {
     matches!(inner, Some(ureq::Error::Timeout(_)))
 }
 
-/// The seconds of a `Retry-After`. Dates are passed over.
-pub(crate) fn retry_after(header: Option<&str>) -> Option<Duration> {
-    let seconds: f64 = header?.trim().parse().ok()?;
-    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-}
-
-/// `segment` as one part of a URL's path: everything but letters, digits and `-._~` is escaped.
-pub(crate) fn escape(segment: &str) -> String {
-    let mut escaped = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // A String takes every write.
-            let _ = write!(escaped, "%{byte:02X}");
-        }
+/// For how long a server asks to be left alone: the seconds of `Retry-After`, or those from the
+/// response's own `Date` to the time that it names (RFC 9110, 10.2.3). A time that is over says
+/// nothing.
+pub(crate) fn retry_after(headers: &ureq::http::HeaderMap) -> Option<Duration> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+    let asked = header("retry-after")?.trim();
+    if let Ok(seconds) = asked.parse::<f64>() {
+        return (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds));
     }
-    escaped
+    // Of a server whose clock is wrong, the time between its two dates is right.
+    let now = header("date").and_then(date).unwrap_or_else(SystemTime::now);
+    date(asked)?.duration_since(now).ok()
 }
 
 #[cfg(test)]
@@ -546,8 +542,25 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_path_are_escaped() {
-        assert_eq!(escape("refs/pr/1"), "refs%2Fpr%2F1");
-        assert_eq!(escape("ä b#?"), "%C3%A4%20b%23%3F");
+    fn a_server_may_ask_for_a_wait_in_seconds_or_up_to_a_time() {
+        let asked = |after: &str, date: &str| {
+            let mut headers = ureq::http::HeaderMap::new();
+            headers.insert("retry-after", after.parse().unwrap());
+            if !date.is_empty() {
+                headers.insert("date", date.parse().unwrap());
+            }
+            retry_after(&headers)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(asked(" 3 ", ""), seconds(3));
+        let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+        assert_eq!(asked("Wed, 21 Oct 2026 07:28:09 GMT", date), seconds(9));
+        assert_eq!(asked("Wed, 21 Oct 2026 07:27:00 GMT", date), None);
+        assert_eq!(asked("Sunday, 06-Nov-94 08:49:37 GMT", ""), None);
+        assert!(asked("Fri, 01 Jan 2100 00:00:00 GMT", "").unwrap() > Duration::from_hours(24));
+        for wrong in ["-1", "soon", "1e9", "Wed, 21 Oct 2026 25:28:00 GMT"] {
+            assert_eq!(asked(wrong, date), None, "{wrong}");
+        }
+        assert_eq!(retry_after(&ureq::http::HeaderMap::new()), None);
     }
 }

@@ -274,7 +274,7 @@ impl Work<'_> {
     /// One request: takes what it brings.
     fn go_on(&self, part: &mut Partial, path: &Path) -> Result<(), HubError> {
         let Listing { id, commit, .. } = self.listing;
-        let escaped: Vec<_> = self.file.path.split('/').map(crate::http::escape).collect();
+        let escaped: Vec<_> = self.file.path.split('/').map(crate::percent::segment).collect();
         let url =
             self.hub.url(&format!("/{}/resolve/{commit}/{}", id.repository, escaped.join("/")))?;
         let from = Some(part.length).filter(|length| *length > 0);

@@ -10,7 +10,8 @@ use super::client::Hub;
 use super::name::{is_commit, is_hex};
 use super::retry::pause;
 use super::{FetchObserver, FileHash, HubError, ModelId};
-use crate::http::{Url, escape};
+use crate::http::Url;
+use crate::percent;
 
 /// The files of a repository in one revision.
 #[derive(Debug, Clone)]
@@ -68,8 +69,10 @@ impl Hub {
     /// [`HubError`].
     pub fn listing(&self, id: &ModelId, observer: &dyn FetchObserver) -> Result<Listing, HubError> {
         let repository = id.repository.as_str();
-        let asked =
-            self.url(&format!("/api/models/{repository}/revision/{}", escape(id.revision())))?;
+        let asked = self.url(&format!(
+            "/api/models/{repository}/revision/{}",
+            percent::segment(id.revision())
+        ))?;
         let (answer, _) = self.json(id, &asked, observer)?;
         let commit = answer["sha"].as_str().filter(|sha| is_commit(sha)).ok_or_else(|| {
             HubError::NoHub { url: asked.to_string(), reason: "it names no commit".to_owned() }

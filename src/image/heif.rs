@@ -200,7 +200,16 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, ImageErr
     // levels.
     let smooth = kind == Foreign::Avif;
     let (width, height) = (description.width, description.height);
-    let bmp = ffmpeg.still(&without_turning(bytes), (width, height), smooth).map_err(of_ffmpeg)?;
+    let still = ffmpeg.still(&without_turning(bytes), (width, height), smooth);
+    let bmp = still.map_err(|error| match (error, ffmpeg.release()) {
+        (FfmpegError::Unreadable(reason), Some(release))
+            if kind != Foreign::Avif && release < FOR_TILES =>
+        {
+            let (version, (major, minor)) = (ffmpeg.version, FOR_TILES);
+            of_ffmpeg(FfmpegError::OldForHeic { version, reason, major, minor })
+        }
+        (error, _) => of_ffmpeg(error),
+    })?;
     let stored = ::image::load_from_memory_with_format(&bmp, ImageFormat::Bmp)?.into_rgb8();
     if stored.dimensions() != (width, height) {
         let (got_width, got_height) = stored.dimensions();

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use super::{Problem, ResponsesError};
 use crate::image::MAX_PIXELS;
 use crate::record::Capture;
-use crate::source::{
-    EXTENSIONS, Locator, Place, leads_out, name_of, path_of, percent_decoded, tidy,
-};
-use crate::{digest, image};
+use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, tidy};
+use crate::{digest, image, percent};
 
 /// A folder of images, which are found in it by name.
 pub struct ImageFolder {
@@ -196,7 +194,7 @@ pub(super) fn path_in_name(given: &str) -> String {
 
 /// `%20` and the like as what they stand for; as it is written if that is no UTF-8.
 fn decoded(text: &str) -> String {
-    String::from_utf8(percent_decoded(text)).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(percent::decoded(text)).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]

@@ -96,13 +96,13 @@ impl Loader<'_> {
         record: &mut Record,
     ) -> Result<(Vec<ShownView>, ImageQuestions), Unshown> {
         let control = self.plan.control;
-        let is_stopped = || control.is_stopped();
-        let mut clip = Clip::open(file).or_else(|error| self.unless_stopped(error))?;
-        if is_stopped() {
+        let stop = Some(Arc::clone(&control.stop));
+        let mut clip = Clip::open(file, stop).or_else(|error| self.unless_stopped(error))?;
+        if control.is_stopped() {
             return Err(Unshown::Over);
         }
         let permit = self.permit(clip.stored_size())?;
-        let views = clip.views(self.preparer.form, control.max_pixels, &is_stopped);
+        let views = clip.views(self.preparer.form, control.max_pixels);
         let mut views = views.or_else(|error| self.unless_stopped(error))?;
         hold_bytes(permit, &mut views);
         let clip = clip.shown();

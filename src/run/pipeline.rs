@@ -103,10 +103,10 @@ pub fn execute(
     let gate = ByteGate::new(BYTES_AHEAD);
     let moves = Moves::of(plan, &journal)?;
     let preparer = Preparer { settings, control, form };
-    let is_wanted = |image: &SourceImage| !is_settled(plan, image);
-    let ahead = Ahead::begin(images, is_wanted, &control.stop);
+    let settled: Vec<bool> = images.iter().map(|image| is_settled(plan, image)).collect();
+    let ahead = Ahead::begin(images, |index| !settled[index], &control.stop);
     let ahead = ahead.as_ref();
-    let loader = Loader { plan, preparer, gate: &gate, moves: &moves, ahead };
+    let loader = Loader { plan, preparer, gate: &gate, moves: &moves, settled: &settled, ahead };
     let failed = AtomicBool::new(false);
     let pool =
         rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
@@ -213,7 +213,19 @@ pub(super) struct Loader<'r> {
     pub(super) preparer: Preparer<'r>,
     pub(super) gate: &'r ByteGate,
     pub(super) moves: &'r Moves<'r>,
+    /// Of each image, whether it is settled without a look at it.
+    settled: &'r [bool],
     ahead: Option<&'r Ahead>,
+}
+
+/// The content of an image on the web.
+enum Fetched {
+    /// The image is not on the web.
+    Elsewhere,
+    /// It is there, or there is a reason why not.
+    There(Result<Content, String>, Hold),
+    /// The run is over.
+    Over,
 }
 
 /// Whether the journal has the answer about an image on the web, which is not fetched again to see
@@ -253,7 +265,7 @@ impl Loader<'_> {
         if let Ok(Place::Clip(file)) = &image.place {
             return self.load_clip(image, file);
         }
-        if is_settled(self.plan, image) {
+        if self.settled.get(index) == Some(&true) {
             return Some(Loaded::Resumed);
         }
         let mut record = Record::failed(image.name.clone(), String::new());
@@ -270,11 +282,12 @@ impl Loader<'_> {
                 Some(Loaded::Failed(Record { reason, timings, ..record }))
             }
         };
-        let (fetched, hold) = match self.fetched(index, image)? {
-            Some((content, hold)) => (Some(content), Some(hold)),
-            None => (None, None),
+        let (opened, hold) = match self.fetched(index, image) {
+            Fetched::Elsewhere => (image.open(), None),
+            Fetched::There(content, hold) => (content, Some(hold)),
+            Fetched::Over => return None,
         };
-        let (content, bytes) = match self.open(fetched.unwrap_or_else(|| image.open())) {
+        let (content, bytes) = match self.open(opened) {
             Ok(opened) => opened,
             Err(reason) => return refused(record, reason),
         };
@@ -354,17 +367,13 @@ impl Loader<'_> {
         (known.answered || !self.plan.control.retry_failed).then_some(known)
     }
 
-    /// The content of an image on the web, or why there is none, with its hold, once it is there;
-    /// nothing inside for an image that is not on the web. `None` once the run is over.
-    #[allow(clippy::type_complexity, clippy::option_option)] // as said above
-    fn fetched(
-        &self,
-        index: usize,
-        image: &SourceImage,
-    ) -> Option<Option<(Result<Content, String>, Hold)>> {
+    /// The content of an image on the web, once it is there.
+    fn fetched(&self, index: usize, image: &SourceImage) -> Fetched {
         match (self.ahead, &image.place) {
-            (Some(ahead), Ok(Place::Remote { .. })) => ahead.take(index).map(Some),
-            _ => Some(None),
+            (Some(ahead), Ok(Place::Remote { .. })) => ahead
+                .take(index)
+                .map_or(Fetched::Over, |(content, hold)| Fetched::There(content, hold)),
+            _ => Fetched::Elsewhere,
         }
     }
 

@@ -20,8 +20,9 @@ use super::queue::PendingAnswer;
 use super::reply::{Refusal, Reply, of_text};
 use super::site::{BoxFilter, ImageName, Site};
 use crate::export::jsonl_line;
+use crate::percent;
 use crate::record::Task;
-use crate::source::{leads_out, path_of, percent_decoded};
+use crate::source::{leads_out, path_of};
 
 /// What a request says.
 #[derive(Debug, Default, Deserialize)]
@@ -134,7 +135,7 @@ fn of_query(query: &str) -> Result<Settings, Refusal> {
     let mut settings = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let text = String::from_utf8(percent_decoded(&value.replace('+', " ")))
+        let text = String::from_utf8(percent::decoded(&value.replace('+', " ")))
             .map_err(|_| Refusal::bad(format!("{key} is no UTF-8")))?;
         let number = text.parse::<f64>().ok().filter(|_| matches!(key, "min_score" | "nms"));
         settings.insert(key.to_owned(), number.map_or(Value::String(text), Value::from));

@@ -19,7 +19,7 @@ use super::pictures::{decoded, in_folder};
 use super::reply::Refusal;
 use crate::files;
 use crate::http::{Client, HttpError, Url, read_body, shown};
-use crate::source::percent_decoded;
+use crate::percent;
 
 /// The path at which Label Studio serves files of its disk.
 const LOCAL_FILES: &str = "/data/local-files/";
@@ -247,7 +247,7 @@ fn local_name(field: &str) -> Option<String> {
         return None;
     }
     let name = query.split('&').find_map(|pair| pair.strip_prefix("d="))?;
-    let name = String::from_utf8(percent_decoded(&name.replace('+', " "))).ok()?;
+    let name = String::from_utf8(percent::decoded(&name.replace('+', " "))).ok()?;
     Some(name.trim_start_matches('/').to_owned())
 }
 

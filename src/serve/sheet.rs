@@ -29,10 +29,10 @@ use super::{SHUTDOWN_TIMEOUT, ServeError};
 use crate::critique::Overrules;
 use crate::export::add_overrules;
 use crate::files;
-use crate::http::escape;
 use crate::journal::{ManifestError, RunDirectory, RunDirectoryError, read_journal};
+use crate::percent;
 use crate::record::Manifest;
-use crate::source::{leads_out, path_of, percent_decoded};
+use crate::source::{leads_out, path_of};
 
 /// The most bytes of a table of verdicts: a million rows are fewer.
 const MAX_TABLE: u64 = 64 << 20;
@@ -181,7 +181,7 @@ async fn respond(sheet: &Arc<Sheet>, request: Request<Incoming>) -> Reply {
     let reply = match (request.method(), request.uri().path()) {
         (&Method::GET, "/") => Ok(to_page(sheet)),
         (&Method::GET, path) => {
-            let path = String::from_utf8(percent_decoded(path)).ok();
+            let path = String::from_utf8(percent::decoded(path)).ok();
             file(sheet, path.and_then(|path| sheet.file(&path))).await
         }
         (&Method::POST, "/overrules") => save(sheet, request).await,
@@ -194,7 +194,7 @@ async fn respond(sheet: &Arc<Sheet>, request: Request<Incoming>) -> Reply {
 }
 
 fn to_page(sheet: &Sheet) -> Reply {
-    let parts: Vec<String> = sheet.base.split('/').map(escape).collect();
+    let parts: Vec<String> = sheet.base.split('/').map(percent::segment).collect();
     let mut reply = of_bytes(StatusCode::TEMPORARY_REDIRECT, "text/plain", Vec::new());
     if let Ok(location) = HeaderValue::from_str(&format!("{}index.html", parts.join("/"))) {
         reply.headers_mut().insert(LOCATION, location);

@@ -347,9 +347,7 @@ impl Server {
         };
         let response = response.map_err(away)?;
         let status = response.status().as_u16();
-        let asked = retry_after(
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()),
-        );
+        let asked = retry_after(response.headers());
         if (300..400).contains(&status) {
             let error = ServerError::Elsewhere { to: leads_to(&url, &response) };
             return Err(final_error(error.to_string()));

@@ -143,7 +143,7 @@ fn planned_clip(
     max_pixels: u64,
 ) -> Result<(PlannedSizes, ShownClip), String> {
     let unread = |error| format!("a video: {error}");
-    let clip = Clip::open(file).map_err(unread)?;
+    let clip = Clip::open(file, None).map_err(unread)?;
     let (width, height) = clip.size(max_pixels).map_err(unread)?;
     let clip = clip.shown();
     let view = plan_frame(width, height).map_err(|error| error.to_string())?;

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -33,6 +35,9 @@ pub struct Choice {
     pub web: WebOptions,
     /// Told what takes long while the images are listed.
     pub say: Option<fn(&str)>,
+    /// Raised to stop: frames of videos are not listed any further, and these videos have that
+    /// reason.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// Images that a set has already: by their whole names, else by the names of their files, if these

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::name::path_of_bytes;
 use super::remote::is_address;
+use crate::percent;
 
 /// Keys under which an object names its image.
 const KEYS: [&str; 5] = ["image", "path", "file_name", "file", "url"];
@@ -121,7 +122,7 @@ pub(super) fn of_address(text: &str) -> Option<PathBuf> {
         }
         None => Some(rest).filter(|path| path.starts_with('/'))?,
     };
-    let path = path_of_bytes(&percent_decoded(path))?;
+    let path = path_of_bytes(&percent::decoded(path))?;
     let drive = path
         .to_str()
         .and_then(|path| path.strip_prefix('/'))
@@ -131,23 +132,6 @@ pub(super) fn of_address(text: &str) -> Option<PathBuf> {
             .filter(|_| cfg!(windows))
             .map_or_else(|| path.clone(), |path| Path::new(path).to_owned()),
     )
-}
-
-/// Bytes for `%HH`; what is no such thing stays.
-pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let hex = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-        if let (b'%', Some(high), Some(low)) = (first, hex(0), hex(1)) {
-            bytes.push((high * 16 + low) as u8);
-            rest = &behind[2..];
-        } else {
-            bytes.push(first);
-            rest = behind;
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

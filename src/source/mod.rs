@@ -45,7 +45,6 @@ pub use choice::{Choice, Known, Most};
 pub use content::Content;
 use inputs::{Kind, is_other_archive};
 use links::{Link, RealPaths};
-pub(crate) use list_file::percent_decoded;
 pub use locate::RemotePlaces;
 pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
@@ -53,7 +52,10 @@ pub use passed_over::PassedOver;
 use remote::Fetcher;
 #[cfg(feature = "onnx")]
 pub(crate) use remote::{Ahead, Hold};
-pub use remote::{ByteSize, MAX_BYTES, RemoteFile, WebOptions, is_address, shown as shown_address};
+pub use remote::{
+    ByteSize, MAX_BYTES, RemoteFile, WebOptions, is_address, shown as shown_address,
+    without_secrets,
+};
 pub use video::{Frames, Moment, VideoFrames, VideoUse, clip_of, frame_file_name};
 use walk::Search;
 use written::Written;
@@ -418,7 +420,7 @@ pub fn list_chosen(
         // Names of images on the web are relative to nothing.
         root = inputs::absolute(Path::new("."))?;
     }
-    let fetcher = Fetcher::new(choice.web.clone());
+    let fetcher = Fetcher::new(choice.web.clone(), choice.say);
     let mut found =
         Found { root: &root, search, images: BTreeMap::new(), passed_over: PassedOver::default() };
     let mut real = RealPaths::default();
@@ -444,7 +446,9 @@ pub fn list_chosen(
     }
     let Found { mut images, mut passed_over, .. } = found;
     let videos = match choice.video {
-        Some(VideoUse::Frames(frames)) => video::expand(&mut images, frames, choice.say)?,
+        Some(VideoUse::Frames(frames)) => {
+            video::expand(&mut images, frames, (choice.say, choice.stop.as_ref()))?
+        }
         Some(VideoUse::Whole) => video::whole(&mut images)?,
         None => None,
     };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Component, Path};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::image::Foreign;
@@ -37,7 +37,7 @@ const MOST_KINDS: usize = 1000;
 const NAMED_KINDS: usize = 8;
 
 /// Files that are no images, by their kind: `.heic`, in small letters, or `without extension`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PassedOver(BTreeMap<String, usize>);
 

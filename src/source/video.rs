@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::{Listed, Place, SourceError};
-use crate::ffmpeg::{self, Clip, Ffmpeg, FfmpegError, Listing, Readers};
+use crate::ffmpeg::{self, Clip, Ffmpeg, Listing, Readers, Wanted};
 
 /// Extensions of videos.
 pub(super) const EXTENSIONS: [&str; 6] = ["mp4", "mov", "mkv", "webm", "avi", "m4v"];
@@ -192,7 +192,7 @@ pub(super) fn whole(images: &mut BTreeMap<String, Listed>) -> Result<Option<Vide
 pub(super) fn expand(
     images: &mut BTreeMap<String, Listed>,
     wanted: VideoFrames,
-    say: Option<fn(&str)>,
+    (say, stop): (Option<fn(&str)>, Option<&Arc<AtomicBool>>),
 ) -> Result<Option<Videos>, SourceError> {
     let video = |listed: &Listed| match &listed.place {
         Ok(Place::File(path)) if has_video_extension(path) => Some(path.clone()),
@@ -210,10 +210,8 @@ pub(super) fn expand(
     let found: Vec<Result<Vec<u64>, String>> = clips
         .par_iter()
         .map(|(_, path)| {
-            let listed = within(LONGEST_LISTING, {
-                let (ffmpeg, path) = (ffmpeg.clone(), path.clone());
-                move || wanted.of(&ffmpeg, &path)
-            });
+            let until = Wanted::unless(stop.cloned()).within(LONGEST_LISTING);
+            let listed = wanted.of(&ffmpeg, path, &until);
             progress.done.fetch_add(1, Ordering::Relaxed);
             listed
         })
@@ -242,26 +240,6 @@ const LONGEST_LISTING: Duration = Duration::from_hours(1);
 /// How often it is said how far the listing is.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// What `list` gives within `longest`. After that it goes on, and nobody listens.
-fn within(
-    longest: Duration,
-    list: impl FnOnce() -> Result<Vec<u64>, String> + Send + 'static,
-) -> Result<Vec<u64>, String> {
-    let (sender, receiver) = mpsc::channel();
-    // The receiver may have left.
-    std::thread::spawn(move || sender.send(list()));
-    receiver.recv_timeout(longest).unwrap_or_else(|error| match error {
-        mpsc::RecvTimeoutError::Timeout => {
-            let minutes = longest.as_secs() / 60;
-            Err(format!(
-                "a video: its frames were not listed within {minutes} minutes; cut it into \
-                 shorter ones"
-            ))
-        }
-        mpsc::RecvTimeoutError::Disconnected => Err("a video that cannot be listed".to_owned()),
-    })
-}
-
 /// Says from time to time how many videos are listed, until it is dropped.
 struct Progress {
     done: Arc<AtomicUsize>,
@@ -289,13 +267,21 @@ impl Progress {
 
 impl VideoFrames {
     /// The times of the frames of `file` that are wanted, in milliseconds.
-    fn of(self, ffmpeg: &Ffmpeg, file: &Path) -> Result<Vec<u64>, String> {
+    fn of(self, ffmpeg: &Ffmpeg, file: &Path, until: &Wanted) -> Result<Vec<u64>, String> {
         let listing = match self.frames {
             Frames::Scenes(least) => Listing::Scenes(least),
             _ => Listing::All,
         };
-        let mut listed = ffmpeg::list(ffmpeg, file, listing)
-            .map_err(|error: FfmpegError| format!("a video: {error}"))?;
+        let mut listed = ffmpeg::list(ffmpeg, file, listing, until).map_err(|error| {
+            if until.is_late() {
+                let minutes = LONGEST_LISTING.as_secs() / 60;
+                return format!(
+                    "a video: its frames were not listed within {minutes} minutes; cut it into \
+                     shorter ones"
+                );
+            }
+            format!("a video: {error}")
+        })?;
         let range = self.start..self.end.unwrap_or(u64::MAX);
         let all = listed.len();
         listed.retain(|frame| range.contains(&frame.milliseconds));
@@ -388,15 +374,27 @@ mod tests {
         assert_eq!(clip_of(&odd), Some(("a.mp4#t=00:00:01.000.mp4", 0)));
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_listing_that_takes_too_long_is_given_up() {
-        let slow = || {
-            std::thread::sleep(Duration::from_secs(2));
-            Ok(Vec::new())
-        };
-        let why = within(Duration::from_millis(20), slow).unwrap_err();
+    fn a_listing_that_takes_too_long_is_given_up_with_its_process() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let (program, id) = (dir.path().join("ffmpeg"), dir.path().join("id"));
+        std::fs::write(
+            &program,
+            format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", id.display()),
+        )
+        .unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let ffmpeg = Ffmpeg { program, version: "7".to_owned(), licence: "" };
+        let frames = VideoFrames { frames: Frames::Keys, start: 0, end: None };
+        let wanted = Wanted::default().within(Duration::from_secs(3));
+        let why = frames.of(&ffmpeg, Path::new("a.mp4"), &wanted).unwrap_err();
         assert!(why.contains("were not listed within"), "{why}");
-        assert_eq!(within(Duration::from_secs(9), || Ok(vec![1])), Ok(vec![1]));
+        let id = std::fs::read_to_string(id).unwrap();
+        let runs = std::process::Command::new("ps").args(["-p", id.trim()]).output().unwrap();
+        assert!(!runs.status.success(), "{}", String::from_utf8_lossy(&runs.stdout));
     }
 
     #[test]

@@ -20,11 +20,13 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("image_table", &["files"]),
     ("page", &["digest"]),
     ("ffmpeg", &[]),
+    // Parts of addresses.
+    ("percent", &[]),
     ("image", &["record", "files", "ffmpeg"]),
     ("answer", &["record", "files"]),
     // The project's HTTP client.
     ("http", &[]),
-    ("source", &["ffmpeg", "http", "image", "ownership"]),
+    ("source", &["ffmpeg", "http", "image", "ownership", "percent"]),
     ("frame_metadata", &["image", "image_table"]),
     ("preprocess", &["image"]),
     // The files of a run, and datasets.
@@ -33,7 +35,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("critique", &["answer", "source"]),
     ("responses", &["answer", "source"]),
     // What computes, and what is fetched for it.
-    ("hub", &["digest", "http"]),
+    ("hub", &["digest", "http", "percent"]),
     ("device", &[]),
     ("onnxruntime", &["device", "digest"]),
     ("prompt", &["record", "image_table"]),

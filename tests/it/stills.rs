@@ -96,3 +96,27 @@ fn stills_are_images_if_there_is_an_ffmpeg() {
     let plan: Value = serde_json::from_slice(&named.stdout).unwrap();
     assert_eq!(plan["files"][0]["width"], 96, "{plan}");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_old_ffmpeg_is_said_to_be_too_old_for_heic() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("ffmpeg");
+    let script = "#!/bin/sh\n\
+        case \"$1\" in -version) echo 'ffmpeg version 5.1.9 Copyright (c)'; exit;; esac\n\
+        echo '[mov,mp4 @ 0x1] [error] moov atom not found' >&2\n\
+        echo '[error] file:/dev/stdin: Invalid data found when processing input' >&2\n\
+        exit 1\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut run = gemscope();
+    run.current_dir(dir.path()).env("GEMSCOPE_FFMPEG", &program);
+    run.arg("detect").arg(fixture("images/by-ffmpeg/turned.heic"));
+    run.args(["--labels", "star", "--out", "run"]).assert().code(2);
+    let record = &json_lines(fs::read_to_string(dir.path().join("run/journal.jsonl")).unwrap())[0];
+    let reason = "a HEIC image: ffmpeg 5.1.9 cannot read it (moov atom not found; Invalid data \
+                  found when processing input); 7.1 reads HEIC";
+    assert_eq!(record["reason"], reason);
+}

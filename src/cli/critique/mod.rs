@@ -11,6 +11,7 @@ mod pairs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use gemscope::critique::{Agreement, Gates, Kind, Overrules, Rubric, Verdict};
@@ -21,7 +22,7 @@ use gemscope::model::demo;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::Outcome;
 use gemscope::session::{FinishedRun, ModelChoice, Session, SessionError, ShownRun, Summary};
-use gemscope::source::{self, Besides, Source};
+use gemscope::source::{self, Besides, Choice, Source};
 use serde::Serialize;
 
 pub(crate) use self::args::Args;
@@ -72,28 +73,30 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         choice.say = Some(messages::say);
         choice.web.archives = !args.watch.watch;
         choice.web.offline = config.model.runtime.offline;
-        let list = |fresh: bool| -> anyhow::Result<_> {
-            let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;
+        let list = |choice: &Choice, fresh: bool| -> anyhow::Result<_> {
+            let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), choice)?;
             if !args.watch.watch {
                 say_advice(&source);
             }
             Ok(place(source, Some(args.out.as_path()).filter(|_| !fresh))?)
         };
-        let first = if args.watch.watch { None } else { Some(list(args.control.fresh)?) };
+        let first = if args.watch.watch { None } else { Some(list(&choice, args.control.fresh)?) };
         let joined = first.as_ref().and_then(|(source, placed)| placed.remark(&source.root));
         if let Some(remark) = joined {
             messages::say(&plain::line(&remark));
         }
         device::say(&args.model);
         let progress = Progress::new();
-        let mut options =
-            args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
+        let stop = signals::stop_flag()?;
+        choice.stop = Some(Arc::clone(&stop));
+        let mut options = args.control.run_options(&args.out, &args.run, &args.limits, stop);
         let mut session = Session::open(config, &progress)?;
         let (source, finished) = if let Some((source, placement)) = first {
             let finished = session.run(&source, &placement, &options).map_err(raised)?;
             (source, finished)
         } else {
             let watched = Watched { args, rubric: &rubric, gates: &gates, formats: &formats };
+            let list = |fresh| list(&choice, fresh);
             watch::run(&args.watch, &mut session, &mut options, list, |source, finished| {
                 watched.write(source, finished)
             })?

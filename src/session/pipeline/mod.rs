@@ -17,6 +17,7 @@
 mod error;
 mod layer;
 mod least_scores;
+mod secrets;
 mod sections;
 mod shard;
 pub mod word;
@@ -32,6 +33,7 @@ pub use error::PipelineError;
 pub use layer::Layer;
 use layer::layers;
 pub use least_scores::LeastScores;
+pub use secrets::shareable;
 pub use sections::{
     BudgetSection, ChoiceSection, ClipSection, CoordinateSection, DecodingSection, DeviceSection,
     ExportSection, FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection,
@@ -47,6 +49,7 @@ use crate::device::DeviceChoice;
 use crate::export::{Format, read_labels_map};
 use crate::files;
 use crate::image::MAX_PIXELS;
+use crate::onnxruntime;
 use crate::prompt::Conversation;
 use crate::record::{
     AnswerKind, AnswerSchema, Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Shard,
@@ -603,9 +606,12 @@ impl ChoiceSection {
             video,
             web: WebOptions {
                 max_bytes: self.max_bytes.map_or(MAX_BYTES, |size| size.0),
+                // Without a cache directory, tars are brought again.
+                lists: onnxruntime::cache_dir().ok().map(|cache| cache.join("lists")),
                 ..WebOptions::default()
             },
             say: None,
+            stop: None,
         })
     }
 

@@ -5,9 +5,10 @@
 //! when the address is signed anew; an address is one of `http` or `https` and names a host; what
 //! no address may hold (blanks, letters beyond ASCII) is escaped.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::signature;
+use crate::percent;
 
 /// Longer ones are refused, as most servers do.
 const LONGEST: usize = 16 << 10;
@@ -46,14 +47,26 @@ impl Address {
         };
         let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         // A password with a slash in it would be the beginning of a path.
-        let port = host.rsplit(']').next().unwrap_or_default().split_once(':');
-        let is_port = |(_, port): (&str, &str)| port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = host.rsplit(']').next().unwrap_or_default().split_once(':').map(|(_, at)| at);
+        let is_port = |port: &str| {
+            port.is_empty()
+                || port.starts_with(|first: char| first.is_ascii_digit())
+                    && port.parse::<u16>().is_ok()
+        };
         if host.is_empty()
             || host.starts_with(':')
             || !host.bytes().all(is_of_host)
             || !port.is_none_or(is_port)
         {
             return Err("an address without a host (letters beyond ASCII are written as xn--...)"
+                .to_owned());
+        }
+        // And one of digits before it, the port.
+        let path = behind.split('?').next().unwrap_or_default();
+        let is_sure = user.is_none() && (host.contains(['.', '[']) || is_this_machine(host));
+        if port.is_some() && path.contains('@') && !is_sure {
+            return Err("an address whose user, or path, has an @: in a password a slash is \
+                        written %2F, in a path an @ is written %40"
                 .to_owned());
         }
         let host = host.to_ascii_lowercase();
@@ -121,6 +134,46 @@ pub fn shown(text: &str) -> String {
     }
 }
 
+/// `text` with every address in it that holds a secret as it may be shown.
+pub fn without_secrets(text: &str) -> String {
+    if is_address(text) {
+        return without_secret(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = next_address(rest) {
+        let (before, address) = rest.split_at(at);
+        let end =
+            address.find(|c: char| c.is_whitespace() || c.is_control() || "\"'<>`".contains(c));
+        let (address, behind) = address.split_at(end.unwrap_or(address.len()));
+        shown.push_str(before);
+        shown.push_str(&without_secret(address));
+        rest = behind;
+    }
+    shown + rest
+}
+
+/// An address as it may be shown, if it holds a secret; else as it is.
+fn without_secret(text: &str) -> String {
+    match Address::parse(text) {
+        Some(Ok(address)) if address.user.is_none() && address.text == address.name => {
+            text.to_owned()
+        }
+        _ => shown(text),
+    }
+}
+
+/// The place of the first address in `text`.
+fn next_address(text: &str) -> Option<usize> {
+    let begins = |at: usize| text.get(at..).is_some_and(is_address);
+    text.match_indices(['h', 'H']).map(|(at, _)| at).find(|at| begins(*at))
+}
+
+/// Whether the host, which may have a port, is called as every machine calls itself.
+fn is_this_machine(host: &str) -> bool {
+    host.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case("localhost"))
+}
+
 fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
     ["https", "http"].into_iter().find_map(|scheme| {
         let begins =
@@ -132,16 +185,7 @@ fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
 
 /// Everything that no address may hold as `%HH`; a `%` stays what it is.
 fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // A String takes every write.
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
+    percent::escaped(text, |byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
 }
 
 #[cfg(test)]
@@ -172,6 +216,33 @@ mod tests {
     }
 
     #[test]
+    fn an_at_in_a_path_is_none_of_a_user() {
+        for text in ["http://localhost:8080/a@2x.png", "http://10.0.0.1:80/@me/a", "https://h/a@b"]
+        {
+            assert_eq!(address(text).name(), text);
+        }
+        assert_eq!(address("https://me:pw%2F1@h:80/a").user(), Some("me:pw%2F1"));
+    }
+
+    #[test]
+    fn secrets_are_left_out_of_any_text() {
+        for (text, shown) in [
+            ("a.jpg", "a.jpg"),
+            ("https://h/a.jpg#t", "https://h/a.jpg#t"),
+            ("https://me:pw@h/a b.jpg", "https://h/a%20b.jpg"),
+            (
+                "--input=http://h/a?sig=1&sv=2&w=3 'https://u@h' hHTTPs://u:p@h",
+                "--input=http://h/a?w=3 'https://h/' hhttps://h/",
+            ),
+            ("# (https://h/a?X-Amz-Signature=5)", "# (https://h/a"),
+            ("see https://h/?q=1 and http://h", "see https://h/?q=1 and http://h"),
+            ("http://me:1/2@h/", "http://"),
+        ] {
+            assert_eq!(without_secrets(text), shown, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_a_path() {
         for path in ["a.jpg", "s3://bucket/a.jpg", "https:/host/a.jpg", "file:///a.jpg", "http"] {
             assert!(Address::parse(path).is_none() && !is_address(path), "{path}");
@@ -181,7 +252,15 @@ mod tests {
             assert!(Address::parse(wrong).unwrap().is_err(), "{wrong}");
         }
         assert_eq!(shown("https://exämple.org/a?sig=1"), "https://exämple.org");
-        for secret in ["https://me:se/cret@host/a", "https://me:se?cret@host/", "https://a:b@é/"] {
+        for secret in [
+            "https://me:se/cret@host/a",
+            "https://me:12/34@host/a",
+            "https://me@mail.example:12/34@host/a",
+            "https://me:123456/7@host/a",
+            "https://me:+1/2@host/a",
+            "https://me:se?cret@host/",
+            "https://a:b@é/",
+        ] {
             assert!(Address::parse(secret).unwrap().is_err(), "{secret}");
             assert_eq!(shown(secret), "https://");
         }

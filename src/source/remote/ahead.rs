@@ -70,11 +70,11 @@ pub(crate) struct Hold {
 }
 
 impl Ahead {
-    /// Begins to fetch those of `images` that are `wanted` and lie at addresses; `None` if there
-    /// are none.
+    /// Begins to fetch those of `images` that are `wanted`, by their places among them, and lie at
+    /// addresses; `None` if there are none.
     pub(crate) fn begin(
         images: &[SourceImage],
-        wanted: impl Fn(&SourceImage) -> bool,
+        wanted: impl Fn(usize) -> bool,
         stop: &Arc<AtomicBool>,
     ) -> Option<Self> {
         Self::within(BYTES_AHEAD, images, wanted, stop)
@@ -83,14 +83,14 @@ impl Ahead {
     fn within(
         capacity: u64,
         images: &[SourceImage],
-        wanted: impl Fn(&SourceImage) -> bool,
+        wanted: impl Fn(usize) -> bool,
         stop: &Arc<AtomicBool>,
     ) -> Option<Self> {
         let jobs: Vec<Job> = images
             .iter()
             .enumerate()
             .filter_map(|(index, image)| match &image.place {
-                Ok(Place::Remote { file, span }) if wanted(image) => {
+                Ok(Place::Remote { file, span }) if wanted(index) => {
                     Some(Job { index, file: Arc::clone(file), span: *span })
                 }
                 _ => None,
@@ -254,7 +254,7 @@ mod tests {
             (0..30).map(|index| format!("{origin}/{index:02}.png").into()).collect();
         let web = WebOptions { offline: true, ..WebOptions::default() };
         let source = list_chosen(&inputs, None, &Choice { web, ..Choice::default() }).unwrap();
-        let wanted = |image: &SourceImage| !image.name.ends_with("07.png");
+        let wanted = |index: usize| index != 7;
         let ahead = Ahead::within(1000, &source.images, wanted, &Arc::default()).unwrap();
         std::thread::sleep(Duration::from_millis(300));
         // Those that fit, and the first one.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::web::{Failure, Web};
 use crate::http::{Response, is_timeout};
@@ -80,7 +82,7 @@ pub(super) struct Download {
 }
 
 /// What tells one version of a file from the next.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tag {
     etag: Option<String>,
     modified: Option<String>,
@@ -98,6 +100,16 @@ impl Tag {
     fn if_range(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         strong.or(self.modified.as_deref())
+    }
+
+    /// Whether it is another one of another version.
+    pub(super) fn tells_versions(&self) -> bool {
+        self.if_range().is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(etag: &str) -> Self {
+        Self { etag: Some(etag.to_owned()), modified: None }
     }
 
     /// Whether it is the same version; `None` if nothing says so.
@@ -230,7 +242,7 @@ impl Download {
             skipped = self.at;
         }
         if skipped > 0 && to.is_some() || skipped > MAX_SKIPPED {
-            return Err(Failure::lasting("the server gives no parts of files (Range)"));
+            return Err(Failure::lasting(NO_PARTS));
         }
         if self.at == from {
             self.tag = tag;
@@ -348,6 +360,9 @@ fn skip(body: &mut impl Read, bytes: u64) -> Result<(), Failure> {
 
 /// The reason if a file is another one than it was when its first bytes came.
 pub(super) const CHANGED: &str = "was changed on its server while it was read";
+
+/// The reason if only whole files are to be had.
+pub(super) const NO_PARTS: &str = "the server gives no parts of files (Range)";
 
 /// The reason if nothing says whether a file is still the same.
 pub(super) const UNSURE: &str = "broke off, and its server does not say if it is the same file now";

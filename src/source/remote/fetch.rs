@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
-use super::download::{CHANGED, Download, Tag, UNSURE, Wanted};
+use super::download::{CHANGED, Download, NO_PARTS, Tag, UNSURE, Wanted};
+use super::lists;
 use super::options::WebOptions;
 use super::ranged::Ranged;
 use super::web::{Failure, Web};
@@ -36,17 +37,19 @@ pub(in crate::source) struct Fetcher {
     web: Arc<Web>,
     /// Bytes in temporary files.
     temporary: Arc<AtomicU64>,
+    /// Told what takes long.
+    say: Option<fn(&str)>,
 }
 
 impl Fetcher {
-    pub(in crate::source) fn new(options: WebOptions) -> Self {
-        Self { web: Arc::new(Web::new(options)), temporary: Arc::default() }
+    pub(in crate::source) fn new(options: WebOptions, say: Option<fn(&str)>) -> Self {
+        Self { web: Arc::new(Web::new(options)), temporary: Arc::default(), say }
     }
 
     /// The file at `address`. Nothing is asked yet.
     pub(in crate::source) fn file(&self, address: Address) -> RemoteFile {
-        let (kept, listed) = (OnceLock::new(), OnceLock::new());
-        RemoteFile { fetcher: self.clone(), address: Arc::new(address), kept, listed }
+        let (kept, listed, bringing) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        RemoteFile { fetcher: self.clone(), address: Arc::new(address), kept, bringing, listed }
     }
 }
 
@@ -56,6 +59,8 @@ pub struct RemoteFile {
     address: Arc<Address>,
     /// The temporary file that it was brought into.
     kept: OnceLock<Mutex<File>>,
+    /// Held while it is brought, and not as it was listed.
+    bringing: Mutex<()>,
     /// The version of the archive that was listed.
     listed: OnceLock<Tag>,
 }
@@ -198,10 +203,14 @@ impl RemoteFile {
         let to = from.checked_add(length).ok_or_else(|| Failure::lasting("is cut off"))?;
         let stop = waiting.stop.clone();
         let wanted = Wanted { from, to: Some(to), deadline, tries_ranges: true, stop };
-        let mut download = Download::begin(&self.fetcher.web, &self.address, wanted)?;
-        if !download.is_ranged() {
-            return Err(Failure::lasting("the server gives no parts of files (Range) any more"));
-        }
+        let mut download = match Download::begin(&self.fetcher.web, &self.address, wanted) {
+            Ok(download) if download.is_ranged() => download,
+            Err(failure) if failure.reason != NO_PARTS => return Err(failure),
+            Ok(_) | Err(_) => {
+                self.bring_listed(waiting)?;
+                return self.range(from, length, waiting);
+            }
+        };
         if self.listed.get().is_some_and(|listed| listed.differs(download.tag())) {
             return Err(Failure::lasting("was changed on its server since it was listed"));
         }
@@ -226,28 +235,65 @@ impl RemoteFile {
             Download::begin(web, &self.address, wanted).map_err(|failure| failure.reason)?;
         let _ = self.listed.set(download.tag().clone());
         let is_zip = archive::has_extension(Path::new(self.address.path()), "zip");
+        let known = self.options().lists.as_deref().zip(download.total()).filter(|_| !is_zip);
+        let known = known.map(|(folder, bytes)| (folder.to_owned(), bytes));
+        let tag = download.tag().clone();
+        if let Some((folder, bytes)) = &known
+            && let Some(listing) = lists::read(folder, self.name(), &tag, *bytes)
+        {
+            return Ok(listing);
+        }
         let size = download.total().filter(|_| download.is_ranged());
         let room = self.options().max_temporary;
         let free = room.saturating_sub(self.fetcher.temporary.load(Ordering::Relaxed));
-        match size {
+        let listing = match size {
             Some(size) if is_zip || size > free => {
                 let budget = if is_zip { MAX_DIRECTORY } else { u64::MAX };
                 let ranged = Ranged::of(web, &self.address, size, budget, download);
-                archive::list_in(ranged, is_zip).map_err(|error| error.to_string())
+                archive::list_in(ranged, is_zip)
             }
             _ => {
                 let kept = self.bring(download)?;
                 let listing = archive::list_in(BufReader::new(&kept), is_zip);
                 // Nobody lists a file twice at a time.
                 let _ = self.kept.set(Mutex::new(kept));
-                listing.map_err(|error| error.to_string())
+                listing
             }
+        };
+        let listing = listing.map_err(|error| error.to_string())?;
+        if let Some((folder, bytes)) = known {
+            lists::write(&folder, self.name(), &tag, bytes, &listing);
         }
+        Ok(listing)
+    }
+
+    /// Brings an archive whose list was known, for what is read of it.
+    fn bring_listed(&self, waiting: &Waiting<'_>) -> Result<(), Failure> {
+        let _one = self.bringing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.kept.get().is_some() {
+            return Ok(());
+        }
+        let deadline = Instant::now().checked_add(LONGEST_LIST);
+        let wanted = Wanted { deadline, stop: waiting.stop.clone(), ..Wanted::default() };
+        let download = Download::begin(&self.fetcher.web, &self.address, wanted)?;
+        if self.listed.get().is_some_and(|listed| listed.differs(download.tag())) {
+            return Err(Failure::lasting("was changed on its server since it was listed"));
+        }
+        let kept = self.bring(download).map_err(Failure::lasting)?;
+        // The lock is held.
+        let _ = self.kept.set(Mutex::new(kept));
+        Ok(())
     }
 
     /// Brings the file into a temporary one.
     fn bring(&self, mut download: Download) -> Result<File, String> {
         let room = self.options().max_temporary;
+        if let Some(say) = self.fetcher.say {
+            let size = download
+                .total()
+                .map_or_else(String::new, |size| format!(" ({:.1} MB)", size as f64 / 1e6));
+            say(&format!("{}{size} is fetched as a whole into a temporary file", self.name()));
+        }
         let failed = |error: &io::Error| format!("the temporary file: {error}");
         let mut file = tempfile::tempfile().map_err(|error| failed(&error))?;
         let mut chunk = Vec::new();

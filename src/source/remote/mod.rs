@@ -12,6 +12,8 @@ mod ahead;
 mod download;
 #[cfg(feature = "onnx")]
 mod fetch;
+#[cfg(feature = "onnx")]
+mod lists;
 #[cfg(not(feature = "onnx"))]
 mod nothing;
 mod options;
@@ -22,7 +24,7 @@ mod signature;
 mod web;
 
 pub(super) use address::Address;
-pub use address::{is_address, shown};
+pub use address::{is_address, shown, without_secrets};
 #[cfg(feature = "onnx")]
 pub(crate) use ahead::{Ahead, Hold};
 #[cfg(feature = "onnx")]

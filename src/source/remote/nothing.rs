@@ -13,7 +13,7 @@ const NO_CLIENT: &str = "lies on the web, and this build of gemscope has no HTTP
 pub(in crate::source) struct Fetcher;
 
 impl Fetcher {
-    pub(in crate::source) fn new(_: WebOptions) -> Self {
+    pub(in crate::source) fn new(_: WebOptions, _: Option<fn(&str)>) -> Self {
         Self
     }
 

@@ -1,5 +1,6 @@
 //! How addresses are read.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ pub struct WebOptions {
     pub max_bytes: u64,
     /// The most bytes of archives that are kept in temporary files, all together.
     pub max_temporary: u64,
-    /// Whether archives are read: each listing of one asks for it again.
+    /// Whether archives are read: each listing of one asks its server for it.
     pub archives: bool,
+    /// The folder in which lists of tars are kept, so that a tar is not brought again for its list.
+    pub lists: Option<PathBuf>,
     /// The longest that an image may take, all tries together, and an archive may bring next to
     /// nothing.
     pub longest: Duration,
@@ -32,6 +35,7 @@ impl Default for WebOptions {
             max_bytes: MAX_BYTES,
             max_temporary: 8 << 30,
             archives: true,
+            lists: None,
             longest: Duration::from_mins(10),
             pause: Duration::from_millis(500),
         }

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::address::Address;
 use super::options::WebOptions;
 use crate::http::{Client, HttpError, Response, Url, retry_after};
+use crate::percent;
 
 /// More redirects than this lead nowhere.
 const MAX_REDIRECTS: usize = 5;
@@ -92,7 +93,7 @@ impl Web {
             let is_named = url.same_origin(&named);
             let mut headers = headers.to_vec();
             if let Some(user) = address.user().filter(|_| is_named) {
-                let user = crate::source::percent_decoded(user);
+                let user = percent::decoded(user);
                 headers.push(("authorization", format!("Basic {}", STANDARD.encode(user))));
             }
             let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
@@ -120,8 +121,6 @@ impl Web {
     /// The failure that a status other than success stands for.
     fn refused(address: &Address, response: &Response) -> Failure {
         let status = response.status();
-        let header =
-            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let is_signed = address.text() != address.name();
         let hint = match status.as_u16() {
             401 | 403 if is_signed => " (the signature in the address may be out of date)",
@@ -131,7 +130,7 @@ impl Web {
         if !matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504) {
             return Failure::lasting(reason);
         }
-        match retry_after(header("retry-after")) {
+        match retry_after(response.headers()) {
             None => Failure::passing(reason),
             Some(asked) if asked <= MAX_ASKED_WAIT => {
                 Failure { reason, passes: true, asked: Some(asked) }

@@ -100,6 +100,11 @@ fn what_a_server_does_wrong_is_a_reason_and_has_an_end() {
         ("to/https://127.0.0.1/a.png", "not public"),
         ("to/https://localhost/a.png", "not public"),
         ("to/https://[::ffff:169.254.169.254]/a.png", "not public"),
+        ("to/https://[::1]/a.png", "not public"),
+        ("to/https://2130706433/a.png", "not public"),
+        ("to/https://0177.0.0.1/a.png", "not public"),
+        ("to/https://0x7f.1/a.png", "not public"),
+        ("to/https://0/a.png", "not public"),
     ] {
         let mut web = patient(1_500);
         web.max_bytes = 1_000_000;
@@ -197,6 +202,42 @@ fn archives_are_read_in_place_or_from_a_temporary_file() {
     assert!(source.images[2].open().is_ok());
 }
 
+#[test]
+fn a_tar_whose_list_is_known_is_not_brought_for_it() {
+    let small = numbers(77);
+    let files: [(&str, &[u8]); 3] = [("a.png", &small), ("notes.txt", b"x"), ("b.png", &small)];
+    let server = Server::begin(&[("s.tar", tar(&files))]);
+    let cache = tempfile::tempdir().unwrap();
+    for how in ["ok", "plain"] {
+        let path = format!("/{how}/s.tar");
+        let url = server.url(&path[1..]);
+        let listed = || {
+            let mut web = patient(10_000);
+            web.lists = Some(cache.path().join("lists"));
+            list(std::slice::from_ref(&url), web).unwrap()
+        };
+        let first = listed();
+        assert_eq!(server.count(&path), 1);
+        let again = listed();
+        assert_eq!((names(&again), &again.passed_over), (names(&first), &first.passed_over));
+        let before = server.count(&path);
+        for image in &again.images {
+            assert_eq!(image.open().unwrap().read_all().unwrap(), small, "{how}");
+        }
+        let since: Vec<_> = server.asked().into_iter().filter(|asked| asked.path == path).collect();
+        let ranges: Vec<Option<&str>> =
+            since[before..].iter().map(|asked| asked.header("range")).collect();
+        let second = if how == "ok" {
+            // What is read of it, alone.
+            Some("bytes=2560-2636")
+        } else {
+            // All of it, once.
+            None
+        };
+        assert_eq!(ranges, [Some("bytes=512-588"), second], "{how}");
+    }
+}
+
 /// `detect` with what every test needs, over `inputs` in `dir`.
 fn detect(dir: &Path, inputs: &[&str], flags: &[&str]) -> (Vec<Value>, Option<i32>, String) {
     let output = gemscope()
@@ -269,6 +310,14 @@ fn a_mixed_list_runs_and_goes_on_with_new_signatures() {
     assert_eq!(crops(&dir.path().join("run/crops")), boxes, "{said}");
     let instances = json(dir.path().join("run/instances.json"));
     assert_eq!(instances["images"][1]["coco_url"], of("ok/a.png"));
+    // An export by itself asks no server, and says so once.
+    let (before, mut export) = (server.asked().len(), gemscope());
+    export.current_dir(dir.path()).args(["export", "run", "--to", "crops,html"]);
+    let exported = export.output().unwrap();
+    let told = String::from_utf8_lossy(&exported.stderr).into_owned();
+    assert_eq!(exported.status.code(), Some(1), "{told}");
+    assert_eq!(told.matches("crops: 3 images: it lies on the web").count(), 1, "{told}");
+    assert_eq!(server.asked().len(), before);
     // Signed anew, nothing is fetched again, but for the list of the archive and what failed.
     let before = server.asked().len();
     list("5ec4e7b");
