@@ -33,6 +33,7 @@ const SHORT: [Short; 3] = [
             "min_score",
             "out",
             "export",
+            "shard",
             "dry_run",
             "json",
         ],
@@ -64,7 +65,8 @@ const SHORT: [Short; 3] = [
         examples: "Examples:
   gemscope export runs/photos --to coco,csv
   gemscope export runs/photos --to yolo --split 0.2 --min-score 0.3 --out datasets/photos
-  gemscope export runs/photos --to roboflow --split 0.2 --out datasets/rfdetr   # for RF-DETR",
+  gemscope export runs/photos --to roboflow --split 0.2 --out datasets/rfdetr   # for RF-DETR
+  gemscope export runs/0 runs/1 --to run,coco --out runs/all   # joins detect --shard 0/2 and 1/2",
     },
 ];
 

@@ -264,7 +264,7 @@ fn schedulers_name_the_shard_only_if_they_are_asked() {
     let said = refused(&mut outside);
     assert!(said.contains("SLURM_ARRAY_TASK_ID: is not set"), "{said}");
     let said = refused(&mut detect(&dir.path().join("images"), &nothing, Some("4/4")));
-    assert!(said.contains("\"4/4\" is no shard"), "{said}");
+    assert!(said.contains("\"4/4\" is no shard: take I/N (from 0/4 to 3/4)"), "{said}");
     assert!(!nothing.exists());
 }
 

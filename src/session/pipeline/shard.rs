@@ -27,10 +27,13 @@ impl FromStr for ShardChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = || {
-            format!(
-                "{text:?} is no shard: take I/N, with I from 0 to N - 1 (0/4), slurm, or \
-                 kubernetes/N"
-            )
+            // Who counts from 1 is told the numbers of the same machines.
+            let count = text.split_once('/').and_then(|(_, count)| count.parse::<u32>().ok());
+            let numbers = match count {
+                Some(count @ 1..) => format!("from 0/{count} to {}/{count}", count - 1),
+                _ => "0/2 and 1/2 for two machines".to_owned(),
+            };
+            format!("{text:?} is no shard: take I/N ({numbers}), slurm, or kubernetes/N")
         };
         match text.strip_prefix("kubernetes/") {
             _ if text == "slurm" => Ok(Self::Slurm),
