@@ -188,9 +188,19 @@ def answers(variant: str, names: list[str], inputs: dict, clips: Path, gemscope:
         answer = ours[name]["answers"][0]
         tokens = answer["tokens"]["answer"]
         # A random model repeats itself, which Gemscope stops.
-        text = processor.tokenizer.decode(generated[:tokens])
+        text = in_text(processor.tokenizer, generated[:tokens].tolist())
         right = answer["text"] == text and (answer["ended"] == "looped" or tokens == len(generated))
         check(right, f"{name}: {tokens} tokens of {variant} are those of generate()")
+
+
+def in_text(tokenizer, ids: list[int]) -> str:
+    """The text of tokens, of which some are single bytes: each of a run of bytes that are no text is a mark, but for letters. `decode` has marks for them, too."""
+
+    def piece(token: str) -> bytes:
+        is_byte = len(token) == 6 and token.startswith("<0x") and token.endswith(">")
+        return bytes([int(token[3:5], 16)]) if is_byte else token.replace("\u2581", " ").encode()
+
+    return b"".join(map(piece, tokenizer.convert_ids_to_tokens(ids))).decode(errors="replace")
 
 
 if __name__ == "__main__":

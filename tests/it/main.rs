@@ -12,6 +12,8 @@
 mod bad_input;
 mod batch;
 mod by_hand;
+mod clip_files;
+mod clip_runs;
 mod clips;
 mod convert;
 mod critique;

@@ -14,7 +14,7 @@ use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::onnxruntime::{self, Runtime, RuntimeOptions};
 use gemscope::preprocess::prepare;
 use gemscope::prompt::{Conversation, Prompter};
-use gemscope::record::{Budget, BudgetChoice, Sampling};
+use gemscope::record::{Budget, BudgetChoice, Ended, Sampling};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -169,6 +169,18 @@ pub fn answer(
         GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
     let request = Request { prompt_ids, kind: RequestKind::Generate { options, grammar: None } };
     generate(model, &prompter.tokenizer, features, request).unwrap().into_answer().unwrap()
+}
+
+/// Random models repeat themselves, which Gemscope stops; until then the tokens must be equal, and
+/// so many of them in a case.
+pub const FEWEST_TOKENS: usize = 12;
+
+/// Compares the tokens of an answer with those of the golden data; how many there are.
+pub fn compare_tokens(name: &str, answer: &Generated, expected: &[u32]) -> usize {
+    let count = answer.ids.len();
+    assert!(expected.starts_with(&answer.ids), "{name}: {:?}, not {expected:?}", answer.ids);
+    assert!(answer.ended == Ended::Looped || count == expected.len(), "{name}");
+    count
 }
 
 /// A golden case's `ids`.

@@ -2,27 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command as Program;
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
+use crate::clip_files::{H264, clip, cut_clip, make, of_every_kind};
 use crate::support::{ffmpeg, fixture, gemscope, json, json_lines};
-
-/// Runs ffmpeg in `dir` with these words.
-fn make(dir: &Path, words: &str) {
-    let mut program = Program::new(ffmpeg());
-    program.current_dir(dir).args(["-nostdin", "-y", "-v", "error"]).args(words.split(' '));
-    let output = program.output().unwrap();
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A clip of ffmpeg's test picture.
-fn clip(dir: &Path, name: &str, source: &str, coding: &str) {
-    make(dir, &format!("-f lavfi -i testsrc2=size=160x96:{source} {coding} {name}"));
-}
-
-const H264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
 
 fn command(dir: &Path) -> Command {
     let mut command = gemscope();
@@ -87,35 +72,18 @@ fn frames_are_those_that_were_asked_for() {
 fn clips_of_every_kind_give_frames_or_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    clip(dir, "plain.mp4", "rate=25:duration=2", H264);
-    make(dir, "-display_rotation 90 -i plain.mp4 -c copy turned.mov");
-    make(dir, "-ss 0.5 -i plain.mp4 -c copy trimmed.mp4");
-    clip(dir, "one.mkv", "rate=25:duration=1", &format!("-frames:v 1 {H264}"));
-    clip(dir, "deep.mkv", "rate=25:duration=2", "-c:v ffv1 -pix_fmt yuv420p10le");
-    clip(dir, "vp8.webm", "rate=25:duration=2", "-c:v libvpx -auto-alt-ref 1 -lag-in-frames 16");
-    clip(dir, "old.avi", "rate=25:duration=2", "-c:v mpeg4 -bf 2");
-    clip(
-        dir,
-        "varies.m4v",
-        "rate=25:duration=2",
-        &format!("-vf select='gt(t,1)+not(mod(n,20))' -fps_mode vfr {H264}"),
-    );
+    of_every_kind(dir);
+    make(dir, "-ss 0.5 -i plain.mp4 -c copy trimmed.mp4", &[]);
     let whole = fs::read(dir.join("plain.mp4")).unwrap();
     fs::write(dir.join("no-index.mp4"), &whole[..whole.len() / 2]).unwrap();
-    clip(dir, "whole.mkv", "rate=25:duration=4", &format!("{H264} -g 25"));
-    let cut = fs::read(dir.join("whole.mkv")).unwrap();
-    fs::write(dir.join("cut.mkv"), &cut[..cut.len() / 2]).unwrap();
-    fs::remove_file(dir.join("whole.mkv")).unwrap();
-    make(dir, "-f lavfi -i sine=d=1 -c:a aac sound.mp4");
+    cut_clip(dir, "cut.mkv");
     // A list of other files, which ffmpeg would follow.
     fs::write(
         dir.join("list.mp4"),
         "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nplain.mp4\n#EXT-X-ENDLIST\n",
     )
     .unwrap();
-    fs::write(dir.join("nonsense.webm"), "nonsense").unwrap();
     fs::write(dir.join("empty.mov"), "").unwrap();
-    fs::copy(dir.join("plain.mp4"), dir.join("-i odd: #t=1 'ü'.mp4")).unwrap();
     let planned = planned(dir, &["--frames", "every:1s"]);
     let sizes = |clip: &str| -> Vec<(String, &str)> {
         let of_clip = planned.iter().filter(|(name, _)| name.starts_with(clip));
@@ -127,7 +95,7 @@ fn clips_of_every_kind_give_frames_or_a_reason() {
     assert_eq!(sizes("turned.mov"), two("96x160"));
     assert_eq!(sizes("trimmed.mp4"), two("160x96"));
     assert_eq!(sizes("one.mkv"), two("160x96")[..1]);
-    for clip in ["deep.mkv", "vp8.webm", "-i odd: #t=1 'ü'.mp4"] {
+    for clip in ["deep.mkv", "vp8.webm", "-i odd: #t=1 'ü'.mp4", "100%d %04d\n\"[x]*.mp4"] {
         assert_eq!(sizes(clip), two("160x96"), "{clip}");
     }
     // Its first frame comes late, by its B-frames.
@@ -162,7 +130,7 @@ fn a_frame_is_an_image_like_any_other() {
     }
     // Without loss: the frames have the pixels of the stills.
     fs::create_dir(dir.join("clips")).unwrap();
-    make(dir, "-framerate 1 -i stills/%d.png -c:v ffv1 -pix_fmt bgr0 clips/c.mkv");
+    make(dir, "-framerate 1 -i stills/%d.png -c:v ffv1 -pix_fmt bgr0 clips/c.mkv", &[]);
     let run = |inputs: &str, out: &str, arguments: &[&str]| {
         let mut command = command(dir);
         command.args(["detect", inputs, "--out", out, "--labels", "red circle,star,blue square"]);
