@@ -8,8 +8,8 @@ use crate::preprocess::{CLIP_BUDGET, CLIP_FRAMES};
 use crate::record::Budget;
 
 /// Tokens around the soft tokens of a video's frame: the two that enclose them, its time (a token a
-/// digit, four digits of minutes) and blanks.
-const AROUND_FRAME: usize = 2 + 7 + 1;
+/// digit, five digits of minutes) and blanks.
+const AROUND_FRAME: usize = 2 + 8 + 1;
 
 /// The images of the largest prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
