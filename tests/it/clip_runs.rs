@@ -101,6 +101,7 @@ fn clips_are_sorted_by_links() {
     assert_eq!(said.matches("a whole clip is sorted by links, not copied").count(), 4, "{said}");
 }
 
+#[cfg(unix)]
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
