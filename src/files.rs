@@ -9,7 +9,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::Path;
 
@@ -242,6 +242,26 @@ fn put(path: &Path, bytes: &[u8], settle: impl FnOnce(&File) -> io::Result<()>) 
     Ok(())
 }
 
+/// [`replace`] that waits until the file is on disk, and gives it `permissions`.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_alike(
+    path: &Path,
+    bytes: &[u8],
+    permissions: Option<Permissions>,
+) -> io::Result<()> {
+    put(path, bytes, |file| {
+        if let Some(permissions) = permissions {
+            // Where all files have the same, a change of them may be refused.
+            if file.metadata()?.permissions() != permissions {
+                file.set_permissions(permissions)?;
+            }
+        }
+        file.sync_all()
+    })
+}
+
 /// The folder that `path` lies in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -297,7 +317,7 @@ pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
+        builder.permissions(Permissions::from_mode(mode));
     }
     #[cfg(not(unix))]
     let _ = mode; // such systems have no modes

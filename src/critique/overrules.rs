@@ -46,6 +46,8 @@ pub struct Overrules {
     rows: BTreeMap<(String, Option<String>), Verdict>,
     /// Rows that take others back.
     back: BTreeSet<(String, Option<String>)>,
+    /// By the hash of a frame that the run wrote a rating into, the hash that it had first.
+    first: HashMap<String, String>,
 }
 
 impl Overrules {
@@ -89,8 +91,30 @@ impl Overrules {
         Ok(overrules)
     }
 
+    /// The same for frames whose files the run changed: by hash, the hash that each had first. A
+    /// row is about all contents of a frame.
+    #[must_use]
+    pub fn of_changed(mut self, first: HashMap<String, String>) -> Self {
+        self.first = first;
+        self.rows = std::mem::take(&mut self.rows)
+            .into_iter()
+            .map(|((image, hash), verdict)| ((image, self.first_of(hash)), verdict))
+            .collect();
+        self.back = std::mem::take(&mut self.back)
+            .into_iter()
+            .map(|(image, hash)| (image, self.first_of(hash)))
+            .collect();
+        self
+    }
+
+    /// The first hash of the frame that has this one.
+    fn first_of(&self, hash: Option<String>) -> Option<String> {
+        hash.map(|hash| self.first.get(&hash).cloned().unwrap_or(hash))
+    }
+
     /// Takes up later ones, which count before these.
     pub fn extend(&mut self, later: Self) {
+        let later = later.of_changed(self.first.clone());
         for key in &later.back {
             self.rows.retain(|(image, hash), _| {
                 let by_hash = key.1.is_some() && *hash == key.1;
@@ -122,13 +146,14 @@ impl Overrules {
             };
         }
         let verdict = |record: &Record| {
-            let of_content = record.sha256.as_deref().and_then(|hash| by_hash.get(hash));
+            let hash = self.first_of(record.sha256.clone());
+            let of_content = hash.and_then(|hash| by_hash.get(hash.as_str()));
             of_content.or_else(|| by_name.get(record.image.as_str())).copied()
         };
         let verdicts = records.iter().map(verdict).collect();
         let names: BTreeSet<&str> = records.iter().map(|record| record.image.as_str()).collect();
-        let hashes: BTreeSet<&str> =
-            records.iter().filter_map(|record| record.sha256.as_deref()).collect();
+        let hashes: BTreeSet<String> =
+            records.iter().filter_map(|record| self.first_of(record.sha256.clone())).collect();
         let is_strange = |(image, hash): &&(String, Option<String>)| match hash {
             Some(hash) => !hashes.contains(hash.as_str()),
             None => !names.contains(image.as_str()),
@@ -140,7 +165,7 @@ impl Overrules {
     pub fn bind(&mut self, records: &[Record]) {
         for record in records {
             let key = (record.image.clone(), None);
-            let Some(hash) = &record.sha256 else { continue };
+            let Some(hash) = &self.first_of(record.sha256.clone()) else { continue };
             let bound = (key.0.clone(), Some(hash.clone()));
             if let Some(verdict) = self.rows.remove(&key) {
                 self.rows.retain(|(_, other), _| other.as_ref() != Some(hash));
@@ -191,6 +216,23 @@ mod tests {
         );
         let again = Overrules::read(std::str::from_utf8(&known.to_csv().unwrap()).unwrap());
         assert_eq!(again.unwrap(), known);
+    }
+
+    #[test]
+    fn a_verdict_stays_with_a_frame_that_was_rated_in_its_file() {
+        let first = [("bb", "aa"), ("cc", "aa")].map(|(now, first)| (now.into(), first.into()));
+        let known = Overrules::read("image,verdict,sha256\na.png,keep,bb\n").unwrap();
+        let mut known = known.of_changed(first.into());
+        for hash in ["aa", "bb", "cc"] {
+            assert_eq!(
+                known.of(&[record("a.png", hash)]),
+                (vec![Some(Verdict::Keep)], 0),
+                "{hash}"
+            );
+        }
+        known.extend(Overrules::read("image,verdict,sha256\nb.png,reject,cc\n").unwrap());
+        assert_eq!(known.of(&[record("b.png", "aa")]), (vec![Some(Verdict::Reject)], 0));
+        assert_eq!(known.of(&[record("b.png", "dd")]), (vec![None], 1));
     }
 
     #[test]

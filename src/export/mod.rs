@@ -47,7 +47,7 @@ use thiserror::Error;
 
 pub use critique::{
     Critique, MovedFrames, RatedFrames, VerdictFormat, add_overrules, bring_along, export_verdicts,
-    kept_overrules, move_frames, rate_in_xmp, read_overrules, write_pairs,
+    kept_overrules, move_frames, rate_in_files, rate_in_xmp, read_overrules, write_pairs,
 };
 pub use data_set::data_set;
 pub use jsonl::jsonl_line;

@@ -51,6 +51,11 @@ impl ResumeIndex {
         self.images.iter().map(|(image, known)| (image.as_str(), known))
     }
 
+    /// Every image with the hash of its content, if that is known.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|(image, known)| Some((image, known.sha256.as_deref()?)))
+    }
+
     /// The index of the journal of `directory`, which is not changed.
     ///
     /// # Errors
@@ -266,8 +271,13 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
         record.answers.shrink_to_fit();
         record.detections.shrink_to_fit();
         record.notes.shrink_to_fit();
-        if let Some(earlier) = &record.moved_from {
-            records.remove(earlier);
+        match &record.moved_from {
+            Some(earlier) => drop(records.remove(earlier)),
+            // What was asked about it later changes nothing about how it came by its name.
+            None => {
+                let earlier: Option<&Record> = records.get(&record.image);
+                record.moved_from = earlier.and_then(|earlier| earlier.moved_from.clone());
+            }
         }
         records.insert(record.image.clone(), record);
     })?;
@@ -363,6 +373,9 @@ mod tests {
             ..Record::failed("c.png".into(), "first".into())
         };
         journal.append(&moved).unwrap();
+        append(&mut journal, "c.png", "first");
+        let kept = read_journal(dir.path()).unwrap().records;
+        assert_eq!((kept.len(), kept[1].moved_from.as_deref()), (2, Some("a.png")));
         append(&mut journal, "a.png", "of another image");
         drop(journal);
         // A later command found the folder beside another one.

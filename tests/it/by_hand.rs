@@ -357,3 +357,76 @@ fn kept_frames_have_captions_and_labels_of_people_are_compared() {
     assert_eq!(agreement["columns"][0][0], "verdict", "{agreement}");
     assert!(agreement["columns"][0][1]["same"].as_f64().unwrap() > 0.9);
 }
+
+/// The pixels and the generation settings stay, the frames are known again, and all of it can be
+/// taken back.
+#[test]
+fn ratings_in_the_frames_themselves_are_taken_back_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let (frames, out) = (frames(dir.path()), dir.path().join("run"));
+    let before = files(&frames);
+    assert_eq!(critique(&[&frames], &out, &[]).0, Some(0));
+    let judged = verdicts(&out);
+    let unrated = fs::read(out.join("journal.jsonl")).unwrap();
+    let (code, said) = critique(&[&frames], &out, &["--xmp=file"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("12 frames have their rating in themselves"), "{said}");
+    let rated = files(&frames);
+    assert_eq!(rated.len(), before.len(), "no other file");
+    for one in &judged {
+        let path = frames.join(one["image"].as_str().unwrap());
+        let (then, now) = (&before[&path], &rated[&path]);
+        let rating = match one["verdict"].as_str().unwrap() {
+            "keep" => "xmp:Rating=\"5\" xmp:Label=\"Green\"",
+            "review" => "xmp:Rating=\"3\" xmp:Label=\"Yellow\"",
+            _ => "xmp:Rating=\"-1\" xmp:Label=\"Red\"",
+        };
+        assert!(String::from_utf8_lossy(now).contains(rating), "{one}");
+        let [then, now] = [then, now].map(|bytes| image::load_from_memory(bytes).unwrap());
+        assert_eq!(then, now, "the pixels stay");
+    }
+
+    // The same command asks nothing and changes nothing, and finds the same settings.
+    let journal = fs::read(out.join("journal.jsonl")).unwrap();
+    let (code, said) = critique(&[&frames], &out, &["--xmp=file"]);
+    assert!(code == Some(0) && said.contains("12 of them were rated before"), "{said}");
+    assert!(files(&frames) == rated && fs::read(out.join("journal.jsonl")).unwrap() == journal);
+    let fresh = dir.path().join("fresh");
+    assert_eq!(critique(&[&frames], &fresh, &[]).0, Some(0));
+    for (then, now) in judged.iter().zip(verdicts(&fresh)) {
+        assert_eq!(then["generation"], now["generation"]);
+    }
+
+    // Killed before the records had the new hashes: the frames are not asked again.
+    fs::write(out.join("journal.jsonl"), &unrated).unwrap();
+    let (code, said) = critique(&[&frames], &out, &[]);
+    assert!(code == Some(0) && said.contains("12 of them were rated before"), "{said}");
+
+    // A verdict by hand stays with a frame, which is rated anew, and moved.
+    let first = judged[0]["image"].as_str().unwrap();
+    let other = if judged[0]["verdict"] == "reject" { "keep" } else { "reject" };
+    let table = dir.path().join("mine.csv");
+    fs::write(&table, format!("image,verdict\n{first},{other}\n")).unwrap();
+    let flags = ["--report-only", "--overrule", table.to_str().unwrap(), "--xmp=file"];
+    assert_eq!(critique(&[], &out, &flags).0, Some(0));
+    assert_ne!(fs::read(frames.join(first)).unwrap(), rated[&frames.join(first)]);
+    let (code, said) = critique(&[&frames], &out, &["--sort", "move", "--xmp=file"]);
+    assert!(code == Some(0) && said.contains("12 frames were moved"), "{said}");
+    let by_hand = verdicts(&out).iter().filter(|one| one["by_rules"].is_string()).count();
+    assert_eq!(by_hand, 1, "the verdict by hand is still there");
+
+    // One that somebody else changed is left, and said.
+    let strange = frames.join(verdicts(&out)[1]["image"].as_str().unwrap());
+    let ours = fs::read(&strange).unwrap();
+    fs::write(&strange, [ours.as_slice(), b" "].concat()).unwrap();
+    let (_, said) = critique(&[], &out, &["--undo"]);
+    assert!(said.contains("keeps its rating: was changed"), "{said}");
+    assert!(said.contains("11 files are without their rating again"), "{said}");
+    let found = files(&frames);
+    let left: Vec<_> =
+        before.iter().filter(|(path, bytes)| found.get(*path) != Some(bytes)).collect();
+    assert_eq!(left.len(), 1, "{:?}", left.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    fs::write(left[0].0, ours).unwrap();
+    assert_eq!(critique(&[], &out, &["--undo"]).0, Some(0));
+    assert!(files(&frames) == before, "every file is as it was");
+}

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use gemscope::export::{self, Critique, bring_along, move_frames, rate_in_xmp};
-use gemscope::journal::{MovedFiles, RunDirectory, rename_records};
+use gemscope::export::{self, Critique, bring_along, move_frames, rate_in_files, rate_in_xmp};
+use gemscope::journal::{MovedFiles, RatedFiles, RunDirectory, rename_records};
 use gemscope::record::Manifest;
 
 use super::super::{messages, plain};
 use super::Args;
+use super::args::XmpPlace;
 
 /// How many files are named of those that stay where they are.
 const NAMED: usize = 10;
@@ -45,9 +46,27 @@ pub(super) fn by_verdict(
     Ok(moved.frames)
 }
 
-/// Brings all moved files back.
+/// Has frames that the run wrote ratings into known again, if a killed process did not come to it.
+pub(super) fn settle(args: &Args) -> anyhow::Result<()> {
+    if args.control.fresh || !RatedFiles::is_there(&args.out) || !Manifest::is_there(&args.out)? {
+        return Ok(());
+    }
+    let directory = RunDirectory::of_run(&args.out)?;
+    if let Some(root) = Manifest::read(&args.out)?.root {
+        RatedFiles::open(&directory)?.settle(&directory, &root)?;
+    }
+    Ok(())
+}
+
+/// Takes the ratings out of all frames that have them, and brings all moved files back.
 pub(super) fn undo(directory: &RunDirectory) -> anyhow::Result<()> {
-    let root = Manifest::read(directory.output().path())?.root;
+    let out = directory.output().path();
+    let root = Manifest::read(out)?.root;
+    if let Some(root) = root.as_deref().filter(|_| RatedFiles::is_there(out)) {
+        let unrated = RatedFiles::open(directory)?.undo(directory, root)?;
+        say_left("keeps its rating", &unrated.left);
+        messages::say(&format!("{} files are without their rating again.", unrated.back));
+    }
     let (mut moved, damaged) = MovedFiles::open(directory, root.as_deref())?;
     super::super::say_damaged(directory.output().path(), &damaged);
     if let Some(root) = &root {
@@ -60,11 +79,26 @@ pub(super) fn undo(directory: &RunDirectory) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the verdicts into files beside the frames.
-pub(super) fn rate(judged: &Critique<'_>, run: &export::Run) -> anyhow::Result<()> {
-    let rated = rate_in_xmp(judged, run)?;
+/// Writes the verdicts into the frames, or into files beside them.
+pub(super) fn rate(
+    judged: &Critique<'_>,
+    run: &export::Run,
+    place: XmpPlace,
+    directory: &RunDirectory,
+) -> anyhow::Result<()> {
+    let rated = match place {
+        XmpPlace::Sidecar => rate_in_xmp(judged, run)?,
+        XmpPlace::File => rate_in_files(judged, run, directory)?,
+    };
     say_left("has no rating", &rated.left);
-    messages::say(&format!("{} frames have their rating in an .xmp file.", rated.rated));
+    let said = format!("{} frames have their rating", rated.rated);
+    messages::say(&match place {
+        XmpPlace::Sidecar => format!("{said} in an .xmp file."),
+        XmpPlace::File => format!(
+            "{said} in themselves. gemscope critique --undo --out {} takes it out.",
+            directory.output().path().display()
+        ),
+    });
     Ok(())
 }
 

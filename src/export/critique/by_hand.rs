@@ -9,6 +9,7 @@ use std::path::Path;
 use super::super::ExportError;
 use crate::critique::Overrules;
 use crate::files;
+use crate::journal::SameFrames;
 use crate::ownership::OutputDirectory;
 use crate::record::Record;
 
@@ -29,12 +30,14 @@ pub fn read_overrules(path: &Path) -> Result<Overrules, ExportError> {
 /// # Errors
 /// As [`read_overrules`].
 pub fn kept_overrules(directory: &Path) -> Result<Overrules, ExportError> {
-    match read_overrules(&directory.join(FILE)) {
+    let kept = match read_overrules(&directory.join(FILE)) {
         Err(ExportError::Read { error, .. }) if error.kind() == ErrorKind::NotFound => {
-            Ok(Overrules::default())
+            Overrules::default()
         }
-        read => read,
-    }
+        read => read?,
+    };
+    // Those whose files have their rating in them now.
+    Ok(kept.of_changed(SameFrames::read(directory)?.into_first()))
 }
 
 /// Takes `later` verdicts into those that the run in `out` keeps, where they count before earlier

@@ -17,7 +17,7 @@ use std::str::FromStr;
 pub use by_hand::{add_overrules, kept_overrules, read_overrules};
 pub use moving::{MovedFrames, bring_along, move_frames};
 pub use tables::write_pairs;
-pub use xmp::{RatedFrames, rate_in_xmp};
+pub use xmp::{RatedFrames, rate_in_files, rate_in_xmp};
 
 use super::options::SortBy;
 use super::sorted;
@@ -27,7 +27,7 @@ use crate::critique::{
     near_copies,
 };
 use crate::ownership::OutputDirectory;
-use crate::record::{CritiqueSettings, Record};
+use crate::record::{AnswerStatus, CritiqueSettings, Record};
 
 /// A file that verdicts are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +135,13 @@ impl<'r> Critique<'r> {
     /// The verdict on each record.
     pub fn verdicts(&self) -> Vec<Verdict> {
         self.judged.iter().map(|judged| judged.verdict).collect()
+    }
+
+    /// How many frames were read, but have no hash of how they look.
+    pub fn without_look(&self) -> usize {
+        let lacks =
+            |record: &&Record| record.look.is_none() && record.status != AnswerStatus::Failed;
+        self.records.iter().filter(lacks).count()
     }
 
     /// Statistics over all frames.
