@@ -53,6 +53,10 @@ pub(crate) fn made_good(summary: &Summary) -> Vec<String> {
         (count(NoteKind::NearBlack), "look black in their 16 bits".to_owned()),
         (count(NoteKind::Animated), "are animations: their first frame was looked at".to_owned()),
         (
+            count(NoteKind::AnimatedTogether),
+            "are animations: frames from their whole length were judged together".to_owned(),
+        ),
+        (
             count(NoteKind::FewFrames),
             format!("are videos of fewer than {CLIP_FRAMES} frames, which were all shown"),
         ),

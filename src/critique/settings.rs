@@ -46,24 +46,22 @@ impl CritiqueSettings {
     /// weigh and judge them otherwise.
     ///
     /// # Errors
-    /// [`OtherQuestions`] if an axis was asked in other words, or not at all.
+    /// [`OtherQuestions`] if an axis was asked in other words, without its reason, or not at all.
     pub fn check(&self, rubric: &Rubric) -> Result<(), OtherQuestions> {
         let other = self.other(&Self::of(rubric));
-        if other.changed.is_empty() && other.added.is_empty() { Ok(()) } else { Err(other) }
+        if other == OtherQuestions::default() { Ok(()) } else { Err(other) }
     }
 
     /// The axes of `now` that these do not answer.
     pub fn other(&self, now: &Self) -> OtherQuestions {
-        let (mut other, there) =
-            (OtherQuestions { changed: Vec::new(), added: Vec::new() }, self.marks());
+        let (mut other, there) = (OtherQuestions::default(), self.marks());
         for wanted in &now.axes {
+            let (name, mark) = (wanted.name.clone(), wanted.mark());
             match there.get(&wanted.name) {
-                None => other.added.push(wanted.name.clone()),
-                // Why it answers so, changes no figure.
-                Some(there) if !mark_covers(there, without_why(&wanted.mark())) => {
-                    other.changed.push(wanted.name.clone());
-                }
-                Some(_) => {}
+                None => other.added.push(name),
+                Some(there) if mark_covers(there, &mark) => {}
+                Some(there) if mark_covers(there, without_why(&mark)) => other.reasons.push(name),
+                Some(_) => other.changed.push(name),
             }
         }
         other
@@ -75,16 +73,19 @@ fn without_why(mark: &str) -> &str {
 }
 
 /// A rubric that asks something else than the frames of a run were asked.
-#[derive(Debug, Error)]
+#[derive(Debug, Default, PartialEq, Eq, Error)]
 #[error(
     "the frames of this run were asked other questions, and old answers are no answers to new \
-     ones:{}{}",
+     ones:{}{}{}",
     named(" asked in other words: ", changed),
+    named(" asked without the reason: ", reasons),
     named(" not asked: ", added)
 )]
 pub struct OtherQuestions {
     /// Axes that were asked in other words, or with other words to choose from.
     pub changed: Vec<String>,
+    /// Axes that were asked in the same words, but not for the reason.
+    pub reasons: Vec<String>,
     /// Axes that were not asked at all.
     pub added: Vec<String>,
 }
@@ -156,11 +157,11 @@ pub fn complete(now: &mut Record, earlier: Record, settings: &CritiqueSettings) 
         let kept: Vec<_> = kept.collect();
         now.answers.extend(kept);
     } else if !looked {
+        // It says which frame the boxes are in.
+        now.animation = earlier.animation;
         (now.detections, now.points) = (earlier.detections, earlier.points);
         (now.answers, now.asked, now.notes) = (earlier.answers, earlier.asked, earlier.notes);
     }
-    // It lies where it was moved to. The name before that may be another frame's by now.
-    now.moved_from = earlier.moved_from.map(|_| now.image.clone());
     now.axes = earlier.axes;
     now.axes.extend(asked);
     refuse_without_mass(now, settings);
@@ -187,5 +188,29 @@ pub(super) fn boxes_were_not_read(record: &Record) -> bool {
             record.detections.is_empty() && status_of_boxes(record) == AnswerStatus::Refused
         }
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Note, NoteKind, ShownAnimation};
+
+    /// It was answered about under its present name.
+    #[test]
+    fn a_frame_that_is_asked_again_where_it_was_moved_to_has_no_other_name() {
+        let record = |image: &str| Record::failed(image.to_owned(), String::new());
+        let shown = ShownAnimation { total_frames: 4, frames: vec![0, 3], boxes_of: Some(3) };
+        let earlier = Record {
+            moved_from: Some("a.png".to_owned()),
+            animation: Some(Box::new(shown.clone())),
+            notes: vec![Note::new(NoteKind::AnimatedTogether, 1)],
+            ..record("keep/a.png")
+        };
+        let mut now = record("keep/a.png");
+        let settings = CritiqueSettings { axes: Vec::new(), first: Vec::new(), min_mass: 0.0 };
+        complete(&mut now, earlier, &settings);
+        assert_eq!((now.image.as_str(), now.moved_from), ("keep/a.png", None));
+        assert_eq!(now.animation.as_deref(), Some(&shown), "its boxes are those of earlier");
     }
 }

@@ -149,6 +149,16 @@ impl ImageQuestions {
         Ok(Self { labels: self.labels.clone(), questions })
     }
 
+    /// Those for boxes or text, and those that one of a few words answers.
+    pub fn split(&self) -> [Self; 2] {
+        let finds = |question: &&Question| matches!(question, Question::Find(_));
+        let (finds, rates): (Vec<_>, Vec<_>) = self.questions.iter().partition(finds);
+        [finds, rates].map(|questions| Self {
+            labels: self.labels.clone(),
+            questions: questions.into_iter().cloned().collect(),
+        })
+    }
+
     /// How many requests all questions about a view make at once.
     pub fn requests(&self) -> usize {
         self.questions.iter().map(Question::requests).sum()

@@ -45,6 +45,7 @@ use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbIma
 use ndarray::{Array3, ArrayView3};
 use thiserror::Error;
 
+pub use animation::{each_frame, frame_count};
 pub use exif::capture;
 pub use foreign::Foreign;
 pub use heif::EXTENSIONS as BY_FFMPEG;

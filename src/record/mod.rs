@@ -16,6 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod animation;
 mod answer;
 mod answer_schema;
 mod bbox;
@@ -41,6 +42,7 @@ mod shard;
 mod task;
 mod tiling;
 
+pub use animation::{AnimationChoice, ShownAnimation, UnknownAnimationChoice};
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
 pub use answer_schema::AnswerSchema;
 pub use bbox::BBox;
@@ -145,6 +147,10 @@ pub struct Record {
     /// those of a frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Box<ShownClip>>,
+    /// The frames that were judged together, of an animated file of which not only the first one
+    /// was: its `width` and `height` are those of a frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub animation: Option<Box<ShownAnimation>>,
     /// How it ended.
     pub status: AnswerStatus,
     /// Why it failed.
@@ -240,6 +246,7 @@ impl Record {
             orientation: 1,
             capture: None,
             clip: None,
+            animation: None,
             status: AnswerStatus::Failed,
             reason: Some(reason),
             asked: None,

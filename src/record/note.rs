@@ -90,6 +90,8 @@ pub enum NoteKind {
     NearBlack,
     /// The file is an animation; its first frame is the image.
     Animated,
+    /// The file is an animation, of which several frames (in the detail) were judged together.
+    AnimatedTogether,
     /// Answers to a question that has a later one, or a whole one; that one counts.
     AnswerReplaced,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse,
-    Task, Tiling,
+    AnimationChoice, AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Decoding, Rules,
+    Sampling, ServerUse, Task, Tiling,
 };
 
 /// Everything that an answer depends on, except for the image itself.
@@ -44,6 +44,9 @@ pub struct Settings {
     /// Whether each video is asked about as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clip: bool,
+    /// Which frames of animated files are judged.
+    #[serde(default, skip_serializing_if = "AnimationChoice::is_first")]
+    pub animation: AnimationChoice,
     /// The constraint on answers.
     #[serde(default)]
     pub decoding: Decoding,
@@ -87,6 +90,7 @@ impl Settings {
             apply_orientation: true,
             fast_decode: false,
             clip: false,
+            animation: AnimationChoice::First,
             decoding: Decoding::Free,
             max_new_tokens: 0,
             sampling: Sampling::Greedy,

@@ -14,8 +14,9 @@ use crate::critique::{Axis, unanswered};
 use crate::engine::{FindQuestion, ImageQuestions, Question};
 use crate::files;
 use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};
+use crate::image;
 use crate::prompt::PromptError;
-use crate::record::{AxisMarks, CritiqueSettings, GenerationSettings, Record};
+use crate::record::{AnimationChoice, AxisMarks, CritiqueSettings, GenerationSettings, Record};
 use crate::source::{Place, SourceImage};
 
 /// A sidecar is a page of text; a longer file is something else.
@@ -33,6 +34,7 @@ pub struct FrameQuestions {
     usual: Arc<ImageQuestions>,
     /// What is asked on each axis.
     marks: AxisMarks,
+    animation: AnimationChoice,
 }
 
 impl FrameQuestions {
@@ -58,9 +60,16 @@ impl FrameQuestions {
             labels,
             table,
             usual: Arc::new(ImageQuestions { labels: Vec::new(), questions: Vec::new() }),
+            animation: AnimationChoice::First,
         };
-        made.usual = Arc::new(made.about(None, &|_| true)?);
+        made.usual = Arc::new(made.about(None, 1, &|_| true)?);
         Ok(made)
+    }
+
+    /// The same, with these frames of animated files.
+    #[must_use]
+    pub fn of_animations(self, animation: AnimationChoice) -> Self {
+        Self { animation, ..self }
     }
 
     /// The questions about a frame whose prompt is not known.
@@ -68,23 +77,21 @@ impl FrameQuestions {
         &self.usual
     }
 
-    /// The questions about a frame with this prompt.
-    ///
-    /// # Errors
-    /// [`PromptError`].
-    pub fn of_prompt(&self, prompt: Option<&str>) -> Result<Arc<ImageQuestions>, PromptError> {
+    /// The questions about a frame with this record, which says its prompt and what is shown of it.
+    fn of_frame(&self, record: &Record) -> Result<Arc<ImageQuestions>, PromptError> {
         let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
-        match prompt.filter(|_| wanted) {
-            Some(prompt) => self.about(Some(prompt), &|_| true).map(Arc::new),
-            None => Ok(Arc::clone(&self.usual)),
+        match (prompt_of(record).filter(|_| wanted), images_of(record)) {
+            (None, 1) => Ok(Arc::clone(&self.usual)),
+            (prompt, images) => self.about(prompt, images, &|_| true).map(Arc::new),
         }
     }
 
-    /// What is asked about a frame with this prompt on the axes that `is_asked` picks by their
-    /// names, in the rubric's order.
+    /// What is asked about a frame with this prompt, shown as so many images, on the axes that
+    /// `is_asked` picks by their names, in the rubric's order. Boxes are looked for in one image.
     fn about(
         &self,
         prompt: Option<&str>,
+        images: usize,
         is_asked: &dyn Fn(&str) -> bool,
     ) -> Result<ImageQuestions, PromptError> {
         let mut questions = Vec::new();
@@ -92,7 +99,8 @@ impl FrameQuestions {
             if let Some(find) = self.finds.get(&axis.name) {
                 questions.push(Question::Find(find.clone()));
             } else {
-                questions.extend(self.rubric.of(axis, prompt)?.into_iter().map(Question::Rate));
+                questions
+                    .extend(self.rubric.of(axis, prompt, images)?.into_iter().map(Question::Rate));
             }
         }
         Ok(ImageQuestions { labels: self.labels.clone(), questions })
@@ -121,7 +129,11 @@ impl QuestionSource for FrameQuestions {
         record.generation = self.settings(image, bytes).map(Box::new);
         record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
         record.axes.clone_from(&self.marks);
-        self.of_prompt(prompt_of(record)).map_err(|error| error.to_string())
+        if !self.animation.is_first() {
+            let shown = image::frame_count(bytes).and_then(|total| self.animation.of(total));
+            record.animation = shown.map(Box::new);
+        }
+        self.of_frame(record).map_err(|error| error.to_string())
     }
 
     fn are_answered(&self, axes: &AxisMarks) -> bool {
@@ -140,7 +152,7 @@ impl QuestionSource for FrameQuestions {
         if prompt_of(record).is_none() && prompt_of(earlier).is_some() {
             record.generation.clone_from(&earlier.generation);
         }
-        let all = self.of_prompt(prompt_of(record)).map_err(|error| error.to_string())?;
+        let all = self.of_frame(record).map_err(|error| error.to_string())?;
         let mut left = unanswered(&self.marks, &earlier.axes);
         if prompt_of(record) != prompt_of(earlier) {
             let axes = self.rubric.rubric.axes.iter().filter(|axis| axis.needs_prompt());
@@ -155,7 +167,7 @@ impl QuestionSource for FrameQuestions {
         }
         record.question = Some(all.hash());
         record.axes.retain(|axis, _| left.contains(axis.as_str()));
-        let asked = self.about(prompt_of(record), &|axis| left.contains(axis));
+        let asked = self.about(prompt_of(record), images_of(record), &|axis| left.contains(axis));
         asked.map(|asked| Some(Arc::new(asked))).map_err(|error| error.to_string())
     }
 }
@@ -163,6 +175,11 @@ impl QuestionSource for FrameQuestions {
 /// The prompt that the frame was made with, if it is known.
 fn prompt_of(record: &Record) -> Option<&str> {
     record.generation.as_ref().and_then(|made| made.prompt.as_deref())
+}
+
+/// How many images the frame is shown as.
+fn images_of(record: &Record) -> usize {
+    record.animation.as_ref().map_or(1, |shown| shown.frames.len())
 }
 
 /// The settings in a file beside the frame's.

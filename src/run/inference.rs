@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::animation::{groups, read_animation};
 use super::error::RunError;
-use crate::answer;
+use crate::answer::{self, Reading};
 use crate::critique;
 use crate::engine::{
     AnswerOptions, Answered, Effort, Engine, EngineError, ImageQuestions, Learned, Shown,
@@ -103,7 +104,7 @@ impl<'e> Inference<'e> {
     ) -> Submitted {
         tracing::debug!(image = record.image, "asking");
         if views.is_empty() || asked.requests() == 0 {
-            self.learn(&mut record, Learned::default());
+            self.learn(&mut record, Vec::new());
             return Submitted::Closed(Box::new(record));
         }
         let options = AnswerOptions {
@@ -111,15 +112,11 @@ impl<'e> Inference<'e> {
             sampling: self.settings.sampling,
         };
         let (image, first_view) = (record.image.clone(), self.next_view);
-        // The frames of a whole video are shown together.
-        let groups: Vec<Vec<ShownView>> = match record.clip {
-            Some(_) => vec![views],
-            None => views.into_iter().map(|view| vec![view]).collect(),
-        };
+        let groups = groups(&record, views, asked);
         let learned = groups.iter().map(|_| None).collect();
-        for (index, views) in groups.into_iter().enumerate() {
+        for (index, (views, asked)) in groups.into_iter().enumerate() {
             self.views.insert(self.next_view, self.next_image);
-            let (image, asked) = (image.clone(), Arc::clone(asked));
+            let image = image.clone();
             self.engine.submit(Shown { id: self.next_view, image, index, views, asked, options });
             self.next_view += 1;
         }
@@ -137,15 +134,29 @@ impl<'e> Inference<'e> {
     }
 
     /// Puts the answers about its views into an image's record.
-    fn learn(&self, record: &mut Record, learned: Learned) {
+    fn learn(&self, record: &mut Record, learned: Vec<Learned>) {
         let of_the_file = std::mem::take(&mut record.notes);
-        answer::read_into(record, learned.readings, &self.settings.rules);
+        let mut ratings = Vec::new();
+        let readings = learned.into_iter().map(|learned| {
+            ratings.extend(learned.ratings);
+            learned.readings
+        });
+        let readings: Vec<Vec<Reading>> = readings.collect();
+        if record.animation.is_some() {
+            read_animation(record, readings, &self.settings.rules);
+        } else {
+            answer::read_into(
+                record,
+                readings.into_iter().flatten().collect(),
+                &self.settings.rules,
+            );
+        }
         record.notes.splice(0..0, of_the_file);
         if let Some(schema) = &self.settings.schema {
             answer::read_fields(record, schema);
         }
         if let Some(critique) = &self.settings.critique {
-            critique::rate_into(record, learned.ratings, critique);
+            critique::rate_into(record, ratings, critique);
         }
     }
 

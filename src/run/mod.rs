@@ -27,6 +27,7 @@
 //! }
 //! ```
 
+mod animation;
 mod batch;
 mod clip;
 mod control;

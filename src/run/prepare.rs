@@ -6,9 +6,11 @@
 
 use super::control::Control;
 use crate::engine::{ImageQuestions, ShownView, ViewForm};
-use crate::image::{UprightImage, decode_reduced, decode_within, look, measure, recycle};
+use crate::image::{
+    UprightImage, decode_reduced, decode_within, each_frame, look, measure, recycle,
+};
 use crate::preprocess::{needed_size, plan_views};
-use crate::record::{Record, Settings};
+use crate::record::{Note, NoteKind, Record, Settings};
 
 /// Makes the views of a run's images.
 #[derive(Clone, Copy)]
@@ -32,6 +34,9 @@ impl Preparer<'_> {
     ) -> Result<Vec<ShownView>, String> {
         let Settings { budget, apply_orientation, .. } = *self.settings;
         let max_pixels = self.control.max_pixels;
+        if record.animation.is_some() {
+            return self.of_animation(bytes, asked, record);
+        }
         if self.settings.fast_decode {
             let needed = |width, height| needed_size(width, height, budget);
             let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
@@ -50,6 +55,31 @@ impl Preparer<'_> {
         let shown = self.of_image(&upright, asked, record);
         recycle(upright);
         shown
+    }
+
+    /// The frames of an animation that the record names, a view each. Size, measures and looks are
+    /// those of the first one.
+    fn of_animation(
+        &self,
+        bytes: &[u8],
+        asked: &ImageQuestions,
+        record: &mut Record,
+    ) -> Result<Vec<ShownView>, String> {
+        let shown = record.animation.clone().unwrap_or_default();
+        let (turn, max_pixels) = (self.settings.apply_orientation, self.control.max_pixels);
+        let mut views = Vec::with_capacity(shown.frames.len());
+        each_frame(bytes, &shown.frames, turn, max_pixels, |frame| {
+            let mut other = Record::failed(String::new(), String::new());
+            let record = if views.is_empty() { &mut *record } else { &mut other };
+            views.extend(self.of_image(&frame, asked, record)?);
+            recycle(frame);
+            Ok(())
+        })?;
+        let numbers: Vec<String> = shown.frames.iter().map(|at| (at + 1).to_string()).collect();
+        let detail = format!("frames {} of {}", numbers.join(", "), shown.total_frames);
+        let note = Note { detail: Some(detail), ..Note::new(NoteKind::AnimatedTogether, 1) };
+        record.notes.push(note);
+        Ok(views)
     }
 
     /// The views of an image. A question that asks for text is put about the whole image, not about

@@ -17,6 +17,14 @@ use crate::prompt::{Conversation, PromptError, Prompts};
 /// The words of an axis: as they are, and as the model's tokenizer writes them, if it is known.
 type AxisWords = (Arc<[String]>, Option<Arc<Words>>);
 
+/// Stands before a question about several frames of an animation.
+fn of_one_animation(images: usize) -> String {
+    format!(
+        "These {images} images are frames of one animation, in their order. Judge the animation as \
+         one picture: by its worst frame.\n\n"
+    )
+}
+
 /// Makes the questions of frames.
 pub struct RubricQuestions {
     /// The rubric.
@@ -57,11 +65,17 @@ impl RubricQuestions {
     }
 
     /// The questions of an axis about a frame with this prompt: none if the axis needs a prompt
-    /// that is not known, or asks for boxes; several if it asks about each clause.
+    /// that is not known, or asks for boxes; several if it asks about each clause. The frame is
+    /// shown as this many `images`, which are more than one of an animation.
     ///
     /// # Errors
     /// [`PromptError`].
-    pub fn of(&self, axis: &Axis, prompt: Option<&str>) -> Result<Vec<RateQuestion>, PromptError> {
+    pub fn of(
+        &self,
+        axis: &Axis,
+        prompt: Option<&str>,
+        images: usize,
+    ) -> Result<Vec<RateQuestion>, PromptError> {
         let Some(words) = self.words.get(&axis.name) else { return Ok(Vec::new()) };
         let about: Vec<Option<String>> =
             match prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) {
@@ -72,7 +86,7 @@ impl RubricQuestions {
                 }
                 Some(prompt) => vec![Some(prompt.to_owned())],
             };
-        about.into_iter().map(|about| self.question(axis, words, about)).collect()
+        about.into_iter().map(|about| self.question(axis, words, about, images)).collect()
     }
 
     fn question(
@@ -80,9 +94,13 @@ impl RubricQuestions {
         axis: &Axis,
         words: &AxisWords,
         about: Option<String>,
+        images: usize,
     ) -> Result<RateQuestion, PromptError> {
         let (words, tokens) = words.clone();
-        let query = |text: &str| self.prompts.query(text, &self.conversation);
+        let before = if images > 1 { of_one_animation(images) } else { String::new() };
+        let query = |text: &str| {
+            self.prompts.query_about(images, &format!("{before}{text}"), &self.conversation)
+        };
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
         let reasons =
             if axis.why { words.iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
@@ -90,7 +108,7 @@ impl RubricQuestions {
         Ok(RateQuestion {
             axis: axis.name.clone(),
             query: query(&text)?,
-            views: vec![0],
+            views: (0..images).collect(),
             words,
             tokens,
             reasons,

@@ -7,8 +7,8 @@ use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
 use crate::prompt::Conversation;
 use crate::record::{
-    AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Shard,
-    Task, Tiling,
+    AnimationChoice, AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Filters, Rules,
+    Sampling, Shard, Task, Tiling,
 };
 
 /// Whether answers are held to a grammar.
@@ -208,6 +208,8 @@ pub struct CritiqueConfig {
     pub budget: Option<BudgetChoice>,
     /// Whether frames are turned as their EXIF orientation says.
     pub apply_orientation: bool,
+    /// Which frames of animated files are judged.
+    pub animation: AnimationChoice,
     /// How answers are generated.
     pub decoding: DecodingOptions,
     /// Which boxes of defects are counted; can be changed later.
@@ -226,6 +228,7 @@ impl CritiqueConfig {
             model: ModelOptions::default(),
             budget: None,
             apply_orientation: true,
+            animation: AnimationChoice::First,
             decoding: DecodingOptions::default(),
             filters: Filters::default(),
             shard: None,

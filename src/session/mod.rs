@@ -368,6 +368,7 @@ impl<'o> Session<'o> {
             Config::Critique(config) => Settings {
                 critique: Some(CritiqueSettings::of(&config.rubric)),
                 apply_orientation: config.apply_orientation,
+                animation: config.animation,
                 ..settings
             },
         }
@@ -633,6 +634,7 @@ impl<'o> Session<'o> {
             prompts: questions.usual().rendered().map(str::to_owned).collect(),
             critique: Some(CritiqueSettings::of(&config.rubric)),
             apply_orientation: config.apply_orientation,
+            animation: config.animation,
             ..self.settings(decoding, model)
         }
     }
@@ -654,6 +656,7 @@ fn asked_again(before: &Manifest, now: &Settings) -> Option<String> {
     };
     let parts = [
         named("asked again, since the question has changed", &other.changed),
+        named("asked again, for the reason", &other.reasons),
         named("asked, since it is new", &other.added),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();

@@ -250,7 +250,8 @@ pub(super) fn of_rubric(
         _ => HashMap::new(),
     };
     let questions = RubricQuestions::new(rubric.clone(), prompts.clone(), stop_ids, conversation)?;
-    Ok((FrameQuestions::new(questions, finds, table)?, strangers_of_table))
+    let questions = FrameQuestions::new(questions, finds, table)?.of_animations(config.animation);
+    Ok((questions, strangers_of_table))
 }
 
 /// The names that are of no image of `source`, sorted.

@@ -413,6 +413,96 @@ fn every_kind_of_axis() {
     assert!(axis(&verdicts[1], "adherence")["value"].as_f64().unwrap() < 0.5, "it is not there");
 }
 
+/// Several frames of an animation are rated in one question; boxes are looked for in each.
+#[test]
+fn frames_of_an_animation_are_judged_together() {
+    use image::codecs::gif::GifEncoder;
+    let dir = tempfile::tempdir().unwrap();
+    let frames = folder_of(dir.path(), &[("shapes/scene-16.png", "still.png")]);
+    let mut gif = Vec::new();
+    let mut encoder = GifEncoder::new(&mut gif);
+    for level in 0..5 {
+        let picture = image::RgbaImage::from_pixel(96, 48, [level * 50, 0, 0, 255].into());
+        encoder.encode_frame(image::Frame::new(picture)).unwrap();
+    }
+    drop(encoder);
+    fs::write(frames.join("moving.gif"), gif).unwrap();
+    let text = "name = \"r\"\nwording = \"{question}\"\n\
+                [[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"\n\
+                [[axis]]\nname = \"flaws\"\nkind = \"defects\"\nlabels = [\"flaw\"]\n\
+                [gate]\nrules = [\"keep otherwise\"]\n";
+    let rubric = rubric(dir.path(), text);
+    let script = dir.path().join("script.json");
+    let box_2d = r#"[{"box_2d": [0, 0, 500, 500], "label": "flaw"}]"#;
+    let answers = serde_json::json!({"answers": [{"text": box_2d, "words": {"good": 0.9}}]});
+    fs::write(&script, answers.to_string()).unwrap();
+    let out = dir.path().join("run");
+    let run = |flags: &[&str]| {
+        let model = format!("script:{}", script.display());
+        let mut command = gemscope();
+        command.arg("critique").arg(&frames).args(["--model", &model, "--rubric"]).arg(&rubric);
+        let run = command.arg("--out").arg(&out).args(flags).output().unwrap();
+        (run.status.code(), said(&run))
+    };
+    let (code, told) = run(&["--animation", "spread:3"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("1 images are animations: frames from their whole length"), "{told}");
+    let mut journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+    journal.sort_by_key(|record| record["image"].to_string());
+    let [moving, still] = journal.as_slice() else { panic!("{journal:?}") };
+    assert_eq!(
+        moving["animation"],
+        serde_json::json!({"total_frames": 5, "frames": [0, 2, 4], "boxes_of": 0})
+    );
+    assert_eq!((&moving["width"], &moving["height"]), (&96.into(), &48.into()));
+    assert_eq!(moving["answers"].as_array().unwrap().len(), 3, "each frame has its answer");
+    assert_eq!(moving["detections"].as_array().unwrap().len(), 1, "of one frame");
+    assert_eq!(moving["ratings"].as_array().unwrap().len(), 1, "of all frames");
+    assert_eq!(moving["notes"][0]["kind"], "animated_together");
+    assert_eq!(moving["notes"][0]["detail"], "frames 1, 3, 5 of 5");
+    assert!(still["animation"].is_null() && still["answers"].as_array().unwrap().len() == 1);
+    let sheet = fs::read_to_string(out.join("sheet/index.html")).unwrap();
+    assert!(sheet.contains("frames 1, 3, 5 of 5"));
+
+    // The same command asks nothing; other frames are another run.
+    let (code, told) = run(&["--animation", "spread:3"]);
+    assert!(code == Some(0) && told.contains("2 of them were rated before"), "{told}");
+    let (code, told) = run(&[]);
+    assert!(code == Some(1) && told.contains("animation: \"spread:3\" -> nothing"), "{told}");
+    let (code, told) = run(&["--fresh", "--animation", "first"]);
+    assert!(code == Some(0) && told.contains("their first frame was looked at"), "{told}");
+    let (code, told) = run(&["--animation", "spread:1"]);
+    assert!(code == Some(1) && told.contains("spread:N for N frames (2 to 32)"), "{told}");
+}
+
+/// A reason that was not asked for is not there, and copies of frames without a hash of how they
+/// look are not known: both are said.
+#[test]
+fn what_an_earlier_run_lacks_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    assert_eq!(critique(&fixture("frames"), &out, &[]).0, Some(0));
+    let kept = fs::read_to_string(out.join("rubric.toml")).unwrap();
+    let first = kept.find("kind = \"level\"").unwrap();
+    let asks_why = format!("{}reason = true\n{}", &kept[..first], &kept[first..]);
+    let rubric = rubric(dir.path(), &asks_why);
+    let (code, told) = report_only(&out, &["--rubric", rubric.to_str().unwrap()]);
+    assert!(code == Some(1) && told.contains("asked without the reason: "), "{told}");
+    let mut told = gemscope();
+    told.args(["critique", "--report-only", "--out"]).arg(&out);
+    let without = |told: &mut assert_cmd::Command| said(&told.output().unwrap());
+    assert!(!without(&mut told).contains("near copies are not known"));
+    let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    let lines = journal.lines().map(|line| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        record.as_object_mut().unwrap().remove("look");
+        format!("{record}\n")
+    });
+    fs::write(out.join("journal.jsonl"), lines.collect::<String>()).unwrap();
+    let said = without(&mut told);
+    assert!(said.contains("near copies are not known of 12 frames"), "{said}");
+}
+
 #[test]
 fn a_rubric_is_a_pipeline() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use gemscope::critique::{GroupBy, Grouping, Rubric};
 use gemscope::export::SortBy;
-use gemscope::record::{Filters, MinScore};
+use gemscope::record::{AnimationChoice, Filters, MinScore};
 use gemscope::session::pipeline::word::share;
 use gemscope::session::pipeline::{
     BudgetSection, ChoiceSection, DecodingSection, ImageSection, LimitSection, ModelSection,
@@ -25,6 +25,15 @@ pub(super) enum Sort {
     Into(SortBy),
     /// The frames themselves.
     Move,
+}
+
+/// Where ratings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum XmpPlace {
+    /// Into a file beside each frame.
+    Sidecar,
+    /// Into the frames themselves.
+    File,
 }
 
 impl FromStr for Sort {
@@ -91,17 +100,19 @@ pub(crate) struct Args {
     /// beside them. --undo brings moved ones back
     #[arg(long, value_name = "HOW")]
     pub(super) sort: Option<Sort>,
-    /// Bring all frames that --sort move moved back to where they were
+    /// Bring all frames that --sort move moved back to where they were, and take the ratings that
+    /// --xmp=file wrote out of them
     #[arg(long, conflicts_with_all = ["inputs", "report_only", "pair", "sort", "overrule"])]
     pub(super) undo: bool,
     /// Verdicts by hand, for now and for later runs into --out: a CSV with the columns image and
     /// verdict (keep, review, reject, or rules to take one back), as the contact sheet saves it
     #[arg(long, value_name = "FILE")]
     pub(super) overrule: Option<PathBuf>,
-    /// Write the verdicts as rating and label into an .xmp file beside each frame, for photo
-    /// managers: 5 and Green, 3 and Yellow, -1 and Red. Other fields of such a file stay
-    #[arg(long)]
-    pub(super) xmp: bool,
+    /// Write the verdicts as rating and label for photo managers, 5 and Green, 3 and Yellow, -1 and
+    /// Red: into an .xmp file beside each frame; or, with --xmp=file, into the frames themselves
+    /// (JPEG, PNG, WebP), which --undo takes back. Other fields stay
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "sidecar")]
+    pub(super) xmp: Option<XmpPlace>,
     /// End with the worst verdict as exit code: 0 keep, 10 review, 11 reject. A frame that cannot
     /// be read ends with 2, as always
     #[arg(long)]
@@ -126,6 +137,10 @@ pub(crate) struct Args {
     /// 0 counts all that have a score. Needs no model: --report-only can change it
     #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
     pub(super) min_score: Option<f64>,
+    /// Which frames of an animated file (GIF, APNG, WebP) are judged: first; or spread:N, N of them
+    /// from the first to the last, shown together. Needs a model that looks at several images
+    #[arg(long, value_name = "FRAMES", default_value_t = AnimationChoice::First, conflicts_with_all = ["pair", "report_only", "undo"])]
+    pub(super) animation: AnimationChoice,
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
     #[arg(long)]
     pub(super) image_newlines: bool,
@@ -157,6 +172,7 @@ impl Args {
         config.model = device::options(&self.model, global)?;
         config.budget = self.budget.choice()?;
         config.apply_orientation = !self.image.no_exif;
+        config.animation = self.animation;
         config.decoding = self.decoding.options()?;
         config.filters = self.filters(Filters::default());
         config.shard = self.choice.shard()?;

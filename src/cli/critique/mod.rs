@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         .as_deref()
         .map(|path| files::read_text(path).with_context(|| path.display().to_string()));
     let labels = labels.transpose()?;
+    moving::settle(args)?;
     let by_hand = args.overrule.as_deref().map(export::read_overrules).transpose()?;
     let (directory, rated) = if let Some(config) = config {
         let mut choice = args.choice.choice(&args.decoding.sampling)?;
@@ -295,6 +296,10 @@ struct Figures {
     overrules_of_no_frame: usize,
     /// Frames that are near copies of better ones.
     near_copies: usize,
+    /// Frames of which an earlier version kept no hash of how they look: near copies of them are
+    /// not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    without_look: usize,
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
@@ -350,6 +355,7 @@ impl Judgement<'_> {
             rows_of_no_frame: self.strangers,
             overrules_of_no_frame: judged.overrules_of_no_frame,
             near_copies: judged.frames.iter().filter(|one| one.duplicate_of.is_some()).count(),
+            without_look: judged.without_look(),
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
             not_asked: BTreeMap::new(),
@@ -376,8 +382,8 @@ impl Judgement<'_> {
             summary.add_outcome(&outcome);
         }
         exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
-        if args.xmp {
-            moving::rate(judged, shown)?;
+        if let Some(place) = args.xmp {
+            moving::rate(judged, shown, place, self.directory)?;
         }
         if let Some(agreement) = &figures.agreement {
             let text = serde_json::to_vec_pretty(agreement)?;
@@ -435,6 +441,13 @@ impl Judgement<'_> {
         }));
         if figures.near_copies > 0 {
             lines.push(format!("near copies of better frames: {}", figures.near_copies));
+        }
+        if figures.without_look > 0 {
+            lines.push(format!(
+                "near copies are not known of {} frames: an earlier version kept no hash of how \
+                 they look, and --fresh asks about them again",
+                figures.without_look
+            ));
         }
         lines.extend(figures.agreement.iter().flat_map(agreement::lines));
         if figures.overrules_of_no_frame > 0 {

@@ -73,10 +73,7 @@ impl AskedView {
                     requests.push((views, self.part(index), Request { prompt_ids, kind }));
                 }
                 Question::Rate(question) => {
-                    let soft_tokens =
-                        |view: &usize| self.soft_tokens.get(*view).copied().unwrap_or(0);
-                    let soft_tokens: Vec<u32> = question.views.iter().map(soft_tokens).collect();
-                    let prompt_ids = question.query.token_ids_of(&soft_tokens);
+                    let prompt_ids = question.query.token_ids_of(&self.soft_tokens_of(question));
                     let tokens = question.tokens.as_ref();
                     let own = tokens.map_or_else(Vec::new, |tokens| tokens.requests(&prompt_ids));
                     for request in own {
@@ -86,6 +83,12 @@ impl AskedView {
             }
         }
         requests
+    }
+
+    /// Soft tokens of each view that a question is about.
+    fn soft_tokens_of(&self, question: &RateQuestion) -> Vec<u32> {
+        let of = |view: &usize| self.soft_tokens.get(*view).copied().unwrap_or(0);
+        question.views.iter().map(of).collect()
     }
 
     /// A new part of the question at `index`.
@@ -100,7 +103,12 @@ impl AskedView {
     pub(super) fn follow_ups(&mut self, finished: &Finished) -> Vec<(usize, Request)> {
         let asked = Arc::clone(&self.asked);
         let Some(&index) = self.parts.get(finished.query) else { return Vec::new() };
-        let queries = match (asked.questions.get(index), &finished.reply) {
+        let question = asked.questions.get(index);
+        let soft_tokens = match question {
+            Some(Question::Rate(question)) => self.soft_tokens_of(question),
+            _ => vec![self.size.soft_tokens()],
+        };
+        let queries = match (question, &finished.reply) {
             (Some(Question::Rate(question)), Ok(Reply::Next(now))) => {
                 self.reason(question, index, finished.query, now).into_iter().collect()
             }
@@ -128,7 +136,7 @@ impl AskedView {
         };
         let mut requests = Vec::with_capacity(queries.len());
         for query in queries {
-            let prompt_ids = query.token_ids(self.size.soft_tokens());
+            let prompt_ids = query.token_ids_of(&soft_tokens);
             let kind = RequestKind::Generate { options, grammar: None };
             requests.push((self.part(index), Request { prompt_ids, kind }));
         }

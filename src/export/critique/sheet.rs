@@ -15,7 +15,8 @@ use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreemen
 use crate::ownership::OutputDirectory;
 use crate::page::{RunPage, relative_link};
 use crate::record::{
-    GenerationSettings, Measures, Record, plain_model, plain_sampler, to_four_decimals,
+    GenerationSettings, Measures, Note, NoteKind, Record, plain_model, plain_sampler,
+    to_four_decimals,
 };
 
 const PAGE: RunPage = RunPage {
@@ -84,6 +85,9 @@ struct FrameData<'c> {
     duplicate_of: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<&'c str>,
+    /// Which frames of an animated file were judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    animated: Option<&'c str>,
     axes: &'c [AxisFigures],
     /// Axes on which model and measure disagree: the difference of the frame's ranks, above 0 if
     /// the model ranks the frame higher.
@@ -161,6 +165,7 @@ fn data<'c>(
             overall: frame.overall,
             duplicate_of: frame.duplicate_of.as_deref(),
             unread: frame.unread.as_deref(),
+            animated: animated(record),
             axes: &frame.axes,
             disagrees,
             boxes: boxes(record, &names),
@@ -192,6 +197,12 @@ fn data<'c>(
         statistics: critique.statistics(),
         groups: critique.groups.as_deref(),
     }
+}
+
+/// Which frames of an animated file were judged, in words.
+fn animated(record: &Record) -> Option<&str> {
+    let is_it = |note: &&Note| matches!(note.kind, NoteKind::Animated | NoteKind::AnimatedTogether);
+    record.notes.iter().find(is_it)?.detail.as_deref()
 }
 
 fn boxes<'c>(record: &'c Record, names: &[&str]) -> Vec<ShownBox<'c>> {

@@ -58,6 +58,7 @@ function showJudged(frame, at) {
       `On ${spoken(name)} the model thinks ${better} of this frame than the measure ${spoken(axis?.measure || "")} does: their ranks among all frames lie ${percent(Math.abs(by))} apart.`);
   });
   if (frame.duplicate_of !== undefined) remarks.unshift(element("p", { class: "remark" }, "A near copy of ", foreign(frame.duplicate_of), ", which is better or came first."));
+  if (frame.animated) remarks.unshift(element("p", { class: "remark" }, "An animation, judged by ", foreign(frame.animated), "."));
   if (frame.unread) remarks.unshift(element("p", { class: "remark" }, "Not read: ", foreign(frame.unread)));
   byId("view-remarks").replaceChildren(...remarks);
 }
