@@ -152,6 +152,79 @@ mod tests {
         );
     }
 
+    /// Each holds several things, of which each can be checked by itself.
+    #[test]
+    fn what_language_models_write_is_taken_apart() {
+        let table: [(&str, &[&str]); 6] = [
+            (
+                "A young woman with long flowing red hair and bright green eyes stands in a sunlit \
+                 meadow filled with wildflowers, her white dress billowing gently in the breeze as \
+                 golden light filters through the trees behind her.",
+                &[
+                    "A young woman",
+                    "long flowing red hair",
+                    "bright green eyes",
+                    "stands in a sunlit meadow",
+                    "filled with wildflowers",
+                    "her white dress",
+                    "billowing gently in the breeze",
+                    "golden light filters through the trees behind her",
+                ],
+            ),
+            (
+                "A medieval knight in battered silver armour kneels in a ruined cathedral as beams \
+                 of golden light pour through broken stained glass windows.",
+                &[
+                    "A medieval knight in battered silver armour kneels in a ruined cathedral",
+                    "beams of golden light pour through broken stained glass windows",
+                ],
+            ),
+            (
+                "A black and white cat sleeps on a red and yellow striped cushion next to a small \
+                 round table with a porcelain teapot.",
+                &[
+                    "A black and white cat sleeps",
+                    "on a red and yellow striped cushion",
+                    "next to a small round table",
+                    "a porcelain teapot",
+                ],
+            ),
+            (
+                "A dewdrop on a bright green leaf with a blurred forest in the background and soft \
+                 morning sunlight sparkling above.",
+                &[
+                    "A dewdrop on a bright green leaf",
+                    "a blurred forest in the background",
+                    "soft morning sunlight sparkling above",
+                ],
+            ),
+            (
+                "Two astronauts in orange suits sitting at a control console covered in holographic \
+                 displays and lit by a round window.",
+                &[
+                    "Two astronauts in orange suits",
+                    "sitting at a control console",
+                    "covered in holographic displays",
+                    "lit by a round window",
+                ],
+            ),
+            // What belongs together stays so.
+            (
+                "An old and worn wooden door, painted red and white, such as a symbol of hope, \
+                 dressed as a pirate in a very long coat of many colours.",
+                &[
+                    "An old and worn wooden door",
+                    "painted red and white",
+                    "such as a symbol of hope",
+                    "dressed as a pirate in a very long coat of many colours",
+                ],
+            ),
+        ];
+        for (prompt, expected) in table {
+            assert_eq!(asked(prompt, MAX_CLAUSES), expected, "{prompt}");
+        }
+    }
+
     /// Prompts of kinds that people and their tools write.
     #[test]
     fn only_what_a_picture_can_show_is_asked() {

@@ -1,8 +1,10 @@
 //! Sentences, and the parts of them that can be checked by themselves.
 //!
 //! In: lines without weights and markers. Out: the parts of tags and sentences. Promises: a short
-//! sentence stays whole; a longer one is taken apart where English begins a new part, at commas and
-//! before words such as `with`, `while`, `wearing`, `and a`; no part is only a joining word.
+//! sentence stays whole; a longer one is taken apart where English begins a new part: at commas,
+//! before words such as `with`, `while`, `wearing`, `and a`, `covered in`, `as the sun sets`, and
+//! where two things of several words each are joined by `and`; what is still long is cut before a
+//! word of place; no part is only a joining word.
 
 use super::brackets::without_and_weight;
 use super::unseen::begins_with;
@@ -99,7 +101,7 @@ const UNSEEN_HEADS: [&str; 9] = [
 const JOINING: [&str; 9] =
     ["and", "with", "while", "where", "which", "but", "then", "as well as", "along with"];
 /// A part begins with one of these words, and it belongs to it.
-const BEGINNING: [&str; 13] = [
+const BEGINNING: [&str; 39] = [
     "wearing",
     "holding",
     "carrying",
@@ -113,6 +115,92 @@ const BEGINNING: [&str; 13] = [
     "leaning",
     "lying",
     "dressed",
+    "billowing",
+    "casting",
+    "clinging",
+    "clutching",
+    "crouching",
+    "displaying",
+    "drinking",
+    "eating",
+    "floating",
+    "flying",
+    "gazing",
+    "glowing",
+    "grazing",
+    "hanging",
+    "illuminating",
+    "kneeling",
+    "overlooking",
+    "playing",
+    "reading",
+    "reflecting",
+    "resting",
+    "revealing",
+    "showing",
+    "sipping",
+    "smiling",
+    "stretching",
+];
+/// What someone does, behind what they look like: `a girl with red hair stands on a bridge`.
+const DOING: [&str; 32] = [
+    "stands", "stand", "sits", "sit", "walks", "walk", "runs", "run", "looks", "look", "holds",
+    "hold", "wears", "wear", "rides", "ride", "leans", "lean", "lies", "lie", "kneels", "gazes",
+    "gaze", "rests", "rest", "hangs", "hang", "rises", "rise", "floats", "poses", "smiles",
+];
+/// Colours that `and` joins in one thing: `a red and white lighthouse`.
+const COLOURS: [&str; 27] = [
+    "black",
+    "white",
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "orange",
+    "purple",
+    "pink",
+    "brown",
+    "grey",
+    "gray",
+    "gold",
+    "silver",
+    "golden",
+    "teal",
+    "violet",
+    "cyan",
+    "magenta",
+    "turquoise",
+    "crimson",
+    "scarlet",
+    "amber",
+    "ivory",
+    "beige",
+    "navy",
+    "maroon",
+];
+/// Behind these, `as` begins no sentence of its own.
+const AS_WHAT: [&str; 12] = [
+    "such",
+    "same",
+    "dressed",
+    "known",
+    "as",
+    "well",
+    "used",
+    "serves",
+    "serving",
+    "portrayed",
+    "depicted",
+    "acting",
+];
+/// Ends of `in the background`, behind which `and` begins something else.
+const PARTS_OF_PICTURE: [&str; 9] =
+    ["background", "foreground", "distance", "left", "right", "center", "centre", "sky", "middle"];
+/// Where something is: before them, what is still long is cut.
+const PLACES: [&str; 25] = [
+    "in", "on", "at", "under", "over", "behind", "beneath", "beside", "above", "against", "near",
+    "next", "along", "among", "around", "atop", "before", "below", "between", "beyond", "inside",
+    "into", "outside", "through", "towards",
 ];
 /// What begins something of its own behind `and`.
 const ARTICLES: [&str; 13] = [
@@ -294,32 +382,95 @@ fn taken_apart(part: &str) -> Vec<String> {
     const SHORTEST: usize = 3;
     let words: Vec<&str> = part.split(' ').collect();
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
-    let is_verb = |word: &String| matches!(word.as_str(), "is" | "are");
-    let begins = |at: usize| {
-        let next = lower.get(at + 1).map_or("", String::as_str);
-        match lower[at].as_str() {
-            // What follows is a sentence of its own, and this the end of its subject.
-            "and" | "with" if lower[at..].iter().any(is_verb) => false,
-            "and" => ARTICLES.contains(&next),
-            // `filled with`, `shimmering with`.
-            "with" => !["ing", "ed", "ly"].iter().any(|end| lower[at - 1].ends_with(end)),
-            word => JOINING.contains(&word) || BEGINNING.contains(&word),
-        }
-    };
-    let mut parts: Vec<String> = Vec::new();
+    let mut parts: Vec<std::ops::Range<usize>> = Vec::new();
     let mut from = 0;
     for at in 0..words.len() {
-        if at - from >= SHORTEST && words.len() - at >= SHORTEST && begins(at) {
-            parts.push(words[from..at].join(" "));
+        if at - from >= SHORTEST && words.len() - at >= SHORTEST && begins(&lower, from, at) {
+            parts.push(from..at);
             from = at;
         }
     }
-    parts.push(words[from..].join(" "));
-    parts.into_iter().map(|part| without_joining(&part)).filter(|part| !part.is_empty()).collect()
+    parts.push(from..words.len());
+    let places = parts.into_iter().flat_map(|part| at_places(&lower, part));
+    let parts = places.map(|part| without_joining(&words[part].join(" ")));
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// Whether the word at `at` begins a part; the one before began at `from`.
+fn begins(lower: &[String], from: usize, at: usize) -> bool {
+    let is_verb = |word: &String| matches!(word.as_str(), "is" | "are");
+    let word = |at: usize| lower.get(at).map_or("", String::as_str);
+    let (before, next) = (word(at.wrapping_sub(1)), word(at + 1));
+    match word(at) {
+        // What follows is a sentence of its own, and this the end of its subject.
+        "and" | "with" if lower[at..].iter().any(is_verb) => false,
+        "and" => ARTICLES.contains(&next) || joins_two_things(lower, from, at),
+        // `filled with`, `shimmering with`.
+        "with" => !["ing", "ed", "ly"].iter().any(|end| before.ends_with(end)),
+        // `as the sun sets`, and not `as a symbol of hope`.
+        "as" => {
+            let acts =
+                |word: &String| word.len() > 3 && word.ends_with('s') && !word.ends_with("ss");
+            // One thing does something; several things do.
+            let first = at + if ARTICLES.contains(&next) { 3 } else { 1 };
+            !AS_WHAT.contains(&before)
+                && !matches!(next, "if" | "though" | "well")
+                && lower.iter().skip(first).take(4).any(acts)
+        }
+        // `covered in moss`, `illuminated by candles`.
+        one if one == "lit" || one.ends_with("ed") && one.len() > 4 => {
+            matches!(next, "with" | "by" | "in" | "from")
+        }
+        one if DOING.contains(&one) => {
+            let adds = word(from) == "and" && !ARTICLES.contains(&word(from + 1));
+            adds || matches!(word(from), "with" | "wearing" | "dressed" | "holding" | "carrying")
+        }
+        one => JOINING.contains(&one) || BEGINNING.contains(&one),
+    }
+}
+
+/// Whether `and` at `at` stands between two things that are described by themselves: `long red hair
+/// and bright green eyes`.
+fn joins_two_things(lower: &[String], from: usize, at: usize) -> bool {
+    const EACH: usize = 2;
+    let is_colour = |word: &String| COLOURS.contains(&word.as_str());
+    let ends = |word: &String| {
+        JOINING.contains(&word.as_str())
+            || PLACES.contains(&word.as_str())
+            || matches!(word.as_str(), "of" | "for" | "from" | "by" | "to")
+    };
+    let right = lower[at + 1..].iter().take_while(|word| !ends(word)).count();
+    let left = lower[from..at].iter().rev().take_while(|word| !ends(word)).count();
+    let describes = lower[at - 1].ends_with("ly") || lower[at + 1].ends_with("ly");
+    left >= EACH
+        && right >= EACH
+        && !describes
+        && !is_colour(&lower[at - 1])
+        // `an old and worn wooden door`: two words about one thing.
+        && (left > EACH
+            || !ARTICLES.contains(&lower[at - EACH].as_str())
+            || PARTS_OF_PICTURE.contains(&lower[at - 1].as_str()))
+}
+
+/// A part of more words than a short sentence has, cut before the words of place that are nearest
+/// to its middle.
+fn at_places(lower: &[String], part: std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
+    const SHORTEST: usize = 4;
+    if part.len() <= WHOLE_SENTENCE {
+        return vec![part];
+    }
+    let middle = part.start + part.len() / 2;
+    let cuts = (part.start + SHORTEST..part.end.saturating_sub(SHORTEST - 1))
+        .filter(|&at| PLACES.contains(&lower[at].as_str()) && !lower[at - 1].ends_with("ed"));
+    let Some(cut) = cuts.min_by_key(|at| at.abs_diff(middle)) else { return vec![part] };
+    let halves = [part.start..cut, cut..part.end];
+    halves.into_iter().flat_map(|half| at_places(lower, half)).collect()
 }
 
 fn without_joining(part: &str) -> String {
     let lower = part.to_ascii_lowercase();
-    let joining = JOINING.iter().find(|word| begins_with(&lower, word));
-    joining.map_or(part, |word| part[word.len()..].trim_start()).to_owned()
+    let joining = JOINING.iter().chain(&["as"]).find(|word| begins_with(&lower, word));
+    let part = joining.map_or(part, |word| part[word.len()..].trim_start());
+    let (rest, last) = part.rsplit_once(' ').unwrap_or((part, ""));
+    if JOINING.contains(&last) { rest.to_owned() } else { part.to_owned() }
 }
