@@ -313,6 +313,8 @@ impl<'d> Reader<'d> {
     fn scanned(&mut self, found: [Vec<Piece>; 2]) -> [Vec<Piece>; 2] {
         let graph = &self.drawing.graph;
         let [mut positive, mut negative] = found;
+        // A way leads to what is not wanted, and to no prompt: it is none by being elsewhere.
+        let denied: Vec<String> = negative.iter().map(|piece| piece.text.clone()).collect();
         for (node, of) in graph.nodes.iter().enumerate() {
             let class = of.class.to_ascii_lowercase();
             if !(class.contains("encode") && class.contains("text")) {
@@ -320,6 +322,9 @@ impl<'d> Reader<'d> {
             }
             let mut texts = Texts::new(graph, Side::Positive);
             for piece in texts.of(node) {
+                if denied.contains(&piece.text) {
+                    continue;
+                }
                 if wording::is_negative(&piece.text) {
                     negative.push(piece);
                 } else {

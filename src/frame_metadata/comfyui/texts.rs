@@ -43,6 +43,8 @@ pub(super) struct Texts<'g> {
     pub(super) is_reached: bool,
     /// Whether a part of the text is known only when the graph runs.
     pub(super) is_made: bool,
+    /// Whether a language model writes a part of it.
+    is_of_a_model: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -57,6 +59,7 @@ impl<'g> Texts<'g> {
             guided: None,
             is_reached: false,
             is_made: false,
+            is_of_a_model: false,
             notes: Vec::new(),
         }
     }
@@ -129,7 +132,7 @@ impl<'g> Texts<'g> {
         let chosen = self.graph.chosen(link.node);
         let found = self.in_order(link, node, &chosen);
         self.path.pop();
-        distinct(self.formed(node, &class, found))
+        distinct(self.formed(link.node, &class, found))
     }
 
     /// The texts by the inputs that say most about them.
@@ -202,33 +205,31 @@ impl<'g> Texts<'g> {
                     self.is_reached = true;
                     found.push(Piece { text: text.clone(), node });
                 }
-                // Some boxes keep a text with its weight or its state.
-                Value::Object(object) => {
-                    let text = ["content", "text", "value", "prompt"]
-                        .iter()
-                        .find_map(|name| object.get(*name)?.as_str());
-                    found.extend(text.map(|text| Piece { text: text.to_owned(), node }));
-                }
-                value => {
-                    if let Some(link) = self.graph.link(value) {
+                value => match self.graph.link(value) {
+                    Some(link) => {
                         found.extend(self.of_link(link, kind(&input.name) == Kind::Pipe));
                     }
-                }
+                    None => {
+                        let texts = boxed(value).into_iter();
+                        found.extend(texts.map(|text| Piece { text: text.to_owned(), node }));
+                    }
+                },
             }
         }
         found.retain(|piece| !piece.text.trim().is_empty());
         found
     }
 
-    /// What a node makes of the texts that it gets.
-    fn formed(&mut self, node: &Node, class: &str, mut found: Vec<Piece>) -> Vec<Piece> {
+    /// What the node at a place makes of the texts that it gets.
+    fn formed(&mut self, at: usize, class: &str, mut found: Vec<Piece>) -> Vec<Piece> {
+        let node = &self.graph.nodes[at];
         for piece in &mut found {
             if let Some(prompt) = prompt_of(&piece.text) {
                 piece.text = prompt.to_owned();
             }
         }
         if is_language_model(class) {
-            self.is_made = true;
+            (self.is_made, self.is_of_a_model) = (true, true);
             // Without the instruction for the model, what was asked of it says what the picture
             // shows.
             found.retain(|piece| !is_instruction(&piece.text));
@@ -246,6 +247,11 @@ impl<'g> Texts<'g> {
             self.is_made = true;
             self.notes.push("a line of the prompt was drawn at random and is not known".to_owned());
             return Vec::new();
+        }
+        // What a node showed last time (`text_0`) is of an earlier picture.
+        let shows = ["show", "display", "preview"].iter().any(|word| class.contains(word));
+        if shows && !self.is_of_a_model && found.iter().any(|piece| piece.node != at) {
+            found.retain(|piece| piece.node != at);
         }
         let text_of = |names: &[&str]| node.get(names).and_then(Value::as_str);
         if class.contains("replace")
@@ -276,6 +282,25 @@ impl<'g> Texts<'g> {
         self.path
             .iter()
             .any(|&node| is_language_model(&self.graph.nodes[node].class.to_ascii_lowercase()))
+    }
+}
+
+/// The texts in a value that is no link: some boxes keep a text with its weight or its state, a
+/// list is kept in `__value__`.
+fn boxed(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(object) => {
+            let names = ["content", "text", "value", "prompt", "__value__"];
+            let text = names.iter().find_map(|name| match object.get(*name)? {
+                Value::String(text) => Some(vec![text.as_str()]),
+                list => Some(boxed(list)).filter(|_| list.is_array()),
+            });
+            text.unwrap_or_default()
+        }
+        Value::Array(list) if list.iter().all(Value::is_string) => {
+            list.iter().filter_map(Value::as_str).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -107,6 +107,17 @@ struct Made<'w> {
     left: usize,
 }
 
+/// The value that a node which stands for a subgraph has of its own for an input: its widgets are
+/// those inputs that have one, in their order.
+fn own_value(node: &Value, inputs: &[Value], place: usize) -> Option<Value> {
+    let has_widget = |input: &&Value| input.get("widget").is_some();
+    has_widget(&inputs.get(place)?).then_some(())?;
+    let values = node.get("widgets_values")?.as_array()?;
+    let before = inputs[..place].iter().filter(has_widget).count();
+    let is_whole = inputs.iter().filter(has_widget).count() == values.len();
+    values.get(before).filter(|value| is_whole && !value.is_array()).cloned()
+}
+
 impl<'w> Made<'w> {
     fn level(&mut self, level: &Level<'_, 'w>, depth: usize) {
         for node in level.part.of.get("nodes").and_then(Value::as_array).into_iter().flatten() {
@@ -167,9 +178,12 @@ impl<'w> Made<'w> {
             let (outer, node) = level.within?;
             let name = level.part.of.get("inputs")?.get(*output as usize)?.get("name");
             let inputs = node.get("inputs")?.as_array()?;
-            let named = inputs.iter().find(|input| input.get("name") == name);
-            let input = named.or_else(|| inputs.get(*output as usize))?;
-            return self.source(outer, input.get("link")?.as_u64()?, depth + 1);
+            let named = inputs.iter().position(|input| input.get("name") == name);
+            let place = named.unwrap_or(*output as usize);
+            return match inputs.get(place)?.get("link").and_then(Value::as_u64) {
+                Some(link) => self.source(outer, link, depth + 1),
+                None => own_value(node, inputs, place),
+            };
         }
         let node = *level.part.nodes.get(from)?;
         let class = node.get("type").and_then(Value::as_str);
