@@ -24,8 +24,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FILTER, take_screenshots, watched_page
 
 RUBRIC = Path(__file__).resolve().parents[2] / "pipelines" / "sdxl-critique.toml"
-LEVELS = ["bad", "poor", "fair", "good", "excellent"]
-RATED = {axis: LEVELS for axis in ("anatomy", "faces", "hands", "artefacts", "sharpness", "exposure_contrast", "composition", "aesthetics", "anatomy", "skin")} | {"text_rendering": ["yes", "no"], "watermark": ["yes", "no"], "unsafe": ["yes", "no"]}
+NOT_APPLICABLE = "none"
 DEFECTS = ("malformed hand", "malformed face", "extra limb", "garbled text")
 HOSTILE = ('"><script>alert(1)</script>', "</script><img src=x onerror=alert(1)>", "{{script}}", "\u2028\u202eprompt")
 # Past what a number of JavaScript holds.
@@ -67,6 +66,9 @@ def asked(gemscope: Path, out: Path) -> dict:
 def rate(gemscope: Path, out: Path, count: int) -> None:
     """A run of detections, made a critique: ratings, defects, and what each frame was made with. The same every time."""
     synthetic_run.write(out, count)
+    critique = asked(gemscope, out)
+    # As the rubric asks: the words of each axis, the one of what is not applicable among them.
+    rated = {axis["name"]: axis["words"] for axis in critique["axes"] if axis.get("words") and "{clause}" not in axis["text"]}
     draw = random.Random(6)
     journal = out / "run" / "journal.jsonl"
     records = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
@@ -77,7 +79,7 @@ def rate(gemscope: Path, out: Path, count: int) -> None:
             good = draw.betavariate(4, 1.5)
             record["detections"] = [box | {"label": draw.choice(DEFECTS)} for box in record["detections"][: draw.choice((0, 0, 0, 1, 3))]]
             clauses = ["a red barn", "snow", HOSTILE[index % len(HOSTILE)]]
-            ratings = [rating(axis, words, good, draw) for axis, words in RATED.items()] + [rating("adherence", ["yes", "no"], 1 - good, draw) | {"clause": clause} for clause in clauses]
+            ratings = [rating(axis, words, good, draw) for axis, words in rated.items()] + [rating("adherence", ["yes", "no"], 1 - good, draw) | {"clause": clause} for clause in clauses]
             record["ratings"] = ratings if record["status"] != "failed" else []
             record["measures"] = {
                 "laplacian_variance": round(draw.uniform(1, 900), 2), "noise": round(draw.uniform(0.5, 20), 2), "clipped_shadows": 0.01, "clipped_highlights": 0.02,
@@ -90,12 +92,14 @@ def rate(gemscope: Path, out: Path, count: int) -> None:
             file.write(json.dumps(record) + "\n")
     manifest_path = out / "run" / "run.json"
     manifest = json.loads(manifest_path.read_text())
-    manifest["settings"] |= {"task": None, "critique": asked(gemscope, out)}
+    manifest["settings"] |= {"task": None, "critique": critique}
     manifest_path.write_text(json.dumps(manifest))
 
 
 def rating(axis: str, words: list[str], good: float, draw: random.Random) -> dict:
-    weights = [max(0.001, 1 - abs(place / (len(words) - 1) - good) * 2 + draw.uniform(-0.2, 0.2)) for place in range(len(words))]
+    applicable = len(words) - (words[-1] == NOT_APPLICABLE)
+    weights = [max(0.001, 1 - abs(place / (applicable - 1) - good) * 2 + draw.uniform(-0.2, 0.2)) for place in range(applicable)]
+    weights += [draw.choice((0.001, 0.001, 5.0))] * (len(words) - applicable)  # of one frame in three there is nothing to be rated
     whole = sum(weights)
     return {"axis": axis, "words": words, "probabilities": [round(weight / whole, 4) for weight in weights], "mass": 0.9}
 
@@ -109,6 +113,8 @@ def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
     assert loaded < LOAD_SECONDS, loaded
     lines = [json.loads(line) for line in (run / "verdicts.jsonl").read_text(encoding="utf-8").split("\n") if line]
     assert page.locator("#grid .card").count() == PAGE, "one page of cards, however many frames"
+    unread = page.evaluate("data.frames.filter((frame) => frame.unread).length")
+    assert unread < len(lines) / 10, f"{unread} of {len(lines)} frames are not read: their ratings are not those of the rubric"
 
     slowest = 0.0
     for control, value in [("text", "frame 123"), ("text", ""), ("model", None), ("model", ""), ("sampler", None), ("sampler", ""), ("below", "0.4"), ("below", "1")]:
@@ -122,6 +128,7 @@ def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
         slowest = max(slowest, page.evaluate(TIMED_FILTER, ["sort", order]))
     print(f"slowest of {8 + len(orders) + 1} filters and orders: {slowest:.0f} ms")
     assert slowest < FILTER_MILLISECONDS, slowest
+    check_reasons(page)
     first = page.locator("#grid .card").first
     assert "reject" in first.inner_text().lower(), "the worst frames come first"
     check_figures(page, json.loads((run / "statistics.json").read_text(encoding="utf-8")))
@@ -149,6 +156,27 @@ def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
     page.wait_for_timeout(300)  # whatever a name might have started has started
     assert not troubles, troubles
     print("no dialog, no error, no refused script, nothing asked of the network")
+
+
+def check_reasons(page: Page) -> None:
+    """Each reason of a verdict shows its frames alone, in time, and shows all again."""
+    timed = """async (place) => {
+      const button = document.querySelectorAll("#rules button")[place];
+      const begun = performance.now();
+      button.click();
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      return performance.now() - begun;
+    }"""
+    reasons = page.locator("#rules button")
+    slowest, whole = 0.0, page.evaluate("shown.length")
+    for place in range(reasons.count()):
+        count = int(reasons.nth(place).locator(".number").inner_text().replace(",", ""))
+        slowest = max(slowest, page.evaluate(timed, place))
+        assert page.evaluate("shown.length") == count, (place, count)
+        slowest = max(slowest, page.evaluate(timed, place))
+        assert page.evaluate("shown.length") == whole
+    print(f"slowest of {reasons.count()} reasons: {slowest:.0f} ms")
+    assert slowest < FILTER_MILLISECONDS, slowest
 
 
 def check_by_hand(page: Page) -> None:

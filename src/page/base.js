@@ -15,7 +15,8 @@ let opened = -1; // what the large view shows
 
 const unreachable = new Set();
 const byId = (id) => document.getElementById(id);
-const number = (value) => value.toLocaleString("en");
+const NUMBERS = new Intl.NumberFormat("en");
+const number = (value) => NUMBERS.format(value);
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 
 function element(tag, attributes = {}, ...children) {

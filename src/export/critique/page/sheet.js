@@ -98,6 +98,27 @@ function showRules() {
   }));
 }
 
+/** What a pointer over the bars meets: the bar is marked, said in a title, and pressed. */
+function barUnderPointer(picture, bars, press) {
+  const title = svg("title", {});
+  const hit = svg("rect", { class: "hit", x: 0, y: 0, width: 10, height: 50 });
+  const at = (event) => {
+    const area = picture.getBoundingClientRect();
+    return Math.min(BARS - 1, Math.max(0, Math.floor(((event.clientX - area.left) / area.width) * BARS)));
+  };
+  hit.style.visibility = "hidden";
+  picture.addEventListener("pointermove", (event) => {
+    const bin = at(event);
+    const parts = data.verdicts.filter((verdict) => bars[verdict][bin] > 0).map((verdict) => `${verdict} ${number(bars[verdict][bin])}`);
+    title.textContent = `${(bin / BARS).toFixed(2)} to ${((bin + 1) / BARS).toFixed(2)}: ${parts.join(", ") || "none"}`;
+    hit.setAttribute("x", bin * 10);
+    hit.style.visibility = "";
+  });
+  picture.addEventListener("pointerleave", () => { hit.style.visibility = "hidden"; });
+  picture.addEventListener("click", (event) => press(at(event)));
+  return [title, hit];
+}
+
 /** Of each axis how its values are spread, each bar in the colours of the verdicts. */
 function showScales() {
   replaceRows(byId("scales"), scales.map((scale, place) => {
@@ -107,22 +128,24 @@ function showScales() {
     const middle = counts.medians[place];
     const picture = svg("svg", { viewBox: "0 0 200 50", preserveAspectRatio: "none", role: "img", "aria-label": `${spoken(scale.name)}: median ${two(middle)}` });
     const limited = wanted.below < 1 && wanted.scale === place;
-    sums.forEach((sum, bin) => {
+    // One path a verdict instead of a shape a bar: the panels are drawn anew at each filter.
+    const paths = {};
+    sums.forEach((_, bin) => {
       let top = 49;
-      const column = svg("g", limited && bin / BARS >= wanted.below - 1e-9 ? { class: "beyond" } : {});
+      const beyond = limited && bin / BARS >= wanted.below - 1e-9;
       for (const verdict of [...data.verdicts].reverse()) {
         const height = (48 * bars[verdict][bin]) / highest;
         top -= height;
-        if (height > 0) column.append(svg("rect", { class: `fill ${verdict}`, x: bin * 10 + 0.5, y: Math.min(top, 48), width: 9, height: Math.max(height, 1) }));
+        if (height <= 0) continue;
+        const kind = beyond ? `fill ${verdict} beyond` : `fill ${verdict}`;
+        paths[kind] = `${paths[kind] || ""}M${bin * 10 + 0.5} ${Math.min(top, 48).toFixed(2)}h9v${Math.max(height, 1).toFixed(2)}h-9z`;
       }
-      const hit = svg("rect", { class: "hit", x: bin * 10, y: 0, width: 10, height: 50 });
-      const parts = data.verdicts.filter((verdict) => bars[verdict][bin] > 0).map((verdict) => `${verdict} ${number(bars[verdict][bin])}`);
-      hit.append(svg("title", {}, `${(bin / BARS).toFixed(2)} to ${((bin + 1) / BARS).toFixed(2)}: ${parts.join(", ") || "none"}`));
-      const below = (bin + 1) / BARS;
-      hit.addEventListener("click", () => filter(limited && wanted.below === below ? { below: 1 } : { scale: place, below }));
-      column.append(hit);
-      picture.append(column);
     });
+    for (const [kind, path] of Object.entries(paths)) picture.append(svg("path", { class: kind, d: path }));
+    picture.append(...barUnderPointer(picture, bars, (bin) => {
+      const below = (bin + 1) / BARS;
+      filter(limited && wanted.below === below ? { below: 1 } : { scale: place, below });
+    }));
     picture.append(svg("line", { class: "base", x1: 0, x2: 200, y1: 49.5, y2: 49.5 }));
     if (!Number.isNaN(middle)) picture.append(svg("line", { class: "median", x1: middle * 200, x2: middle * 200, y1: 0, y2: 50 }));
     const sort = scale.axis ? `axis:${scale.name}` : "worst";
