@@ -155,7 +155,7 @@ mod tests {
     /// Each holds several things, of which each can be checked by itself.
     #[test]
     fn what_language_models_write_is_taken_apart() {
-        let table: [(&str, &[&str]); 6] = [
+        let table: [(&str, &[&str]); 8] = [
             (
                 "A young woman with long flowing red hair and bright green eyes stands in a sunlit \
                  meadow filled with wildflowers, her white dress billowing gently in the breeze as \
@@ -206,6 +206,25 @@ mod tests {
                     "sitting at a control console",
                     "covered in holographic displays",
                     "lit by a round window",
+                ],
+            ),
+            (
+                "A surreal landscape where giant watches melt over floating islands, and an elf \
+                 holding a curved glowing sword.",
+                &[
+                    "A surreal landscape",
+                    "giant watches melt over floating islands",
+                    "an elf",
+                    "holding a curved glowing sword",
+                ],
+            ),
+            (
+                "A dragon on a crumbling tower while villagers with torches gather on the bridge \
+                 below and lightning splits the dark sky.",
+                &[
+                    "A dragon on a crumbling tower",
+                    "villagers with torches gather on the bridge below",
+                    "lightning splits the dark sky",
                 ],
             ),
             // What belongs together stays so.

@@ -425,6 +425,13 @@ fn begins(lower: &[String], from: usize, at: usize) -> bool {
             let adds = word(from) == "and" && !ARTICLES.contains(&word(from + 1));
             adds || matches!(word(from), "with" | "wearing" | "dressed" | "holding" | "carrying")
         }
+        // `holding a glowing sword`, `over floating islands`.
+        one if one.ends_with("ing") && BEGINNING.contains(&one) => {
+            let describes = ["glowing", "floating", "flying", "hanging", "smiling", "stretching"];
+            let is_held = ARTICLES.contains(&before) || PLACES.contains(&before);
+            let leads = PLACES.contains(&next) || matches!(next, "with" | "from" | "across");
+            !is_held && (leads || !describes.contains(&one))
+        }
         one => JOINING.contains(&one) || BEGINNING.contains(&one),
     }
 }
@@ -452,17 +459,22 @@ fn joins_two_things(lower: &[String], from: usize, at: usize) -> bool {
             || PARTS_OF_PICTURE.contains(&lower[at - 1].as_str()))
 }
 
-/// A part of more words than a short sentence has, cut before the words of place that are nearest
-/// to its middle.
+/// A part of more words than a short sentence has, cut before the words of place, or `and`, that
+/// are nearest to its middle.
 fn at_places(lower: &[String], part: std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
     const SHORTEST: usize = 4;
     if part.len() <= WHOLE_SENTENCE {
         return vec![part];
     }
     let middle = part.start + part.len() / 2;
-    let cuts = (part.start + SHORTEST..part.end.saturating_sub(SHORTEST - 1))
-        .filter(|&at| PLACES.contains(&lower[at].as_str()) && !lower[at - 1].ends_with("ed"));
-    let Some(cut) = cuts.min_by_key(|at| at.abs_diff(middle)) else { return vec![part] };
+    let cuts = (part.start + SHORTEST..part.end.saturating_sub(SHORTEST - 1)).filter(|&at| {
+        let is_place = PLACES.contains(&lower[at].as_str()) && lower[at + 1] != "and";
+        let joins = lower[at] == "and" && !COLOURS.contains(&lower[at - 1].as_str());
+        joins || is_place && !lower[at - 1].ends_with("ed")
+    });
+    let Some(cut) = cuts.min_by_key(|&at| (at.abs_diff(middle), lower[at] != "and")) else {
+        return vec![part];
+    };
     let halves = [part.start..cut, cut..part.end];
     halves.into_iter().flat_map(|half| at_places(lower, half)).collect()
 }
