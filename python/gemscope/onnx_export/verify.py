@@ -10,7 +10,8 @@ the numbers are others, but not wrong.
 Checked are the features of pictures at every budget, with and without padding and of several pictures at once; the logits of prompts with one picture, with
 two, and without, of all positions and of the last ones only; a prompt in two runs; 64 greedy tokens with their logits; and rows of different length in a batch,
 padded on the left, against single runs. Graphs of 4 and 8 bits are compared with Hugging Face's model after its weights were rounded in the same way. Products of 8 bits round their
-activations too: they are compared without that, and then, as they run, with what they were without.
+activations too: `q8` is compared without that, and then, as it runs, with what it was without; `int8` with Hugging Face's model that rounds what goes into its products, by
+the root of the mean square, and then with one that does not.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from transformers import AutoModelForImageTextToText, BatchFeature, PreTrainedMo
 
 from gemscope.onnx_export import scenes
 from gemscope.onnx_export.exported import ExportedModel, Row
-from gemscope.onnx_export.graphs import BITS, SUFFIXES
-from gemscope.onnx_export.graphs.quantize import round_weights
+from gemscope.onnx_export.graphs import QUANTIZATIONS, SUFFIXES
+from gemscope.onnx_export.graphs.quantize import round_activations, round_weights
 from gemscope.onnx_export.processing import processor_around, prompt_inputs
 from gemscope.onnx_export.reference import generate, logits_of
 from gemscope.onnx_export.refusal import RefusalError, read_config
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="the checkpoint that was exported")
     parser.add_argument("out", type=Path, help="what `graphs` wrote")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="as for `graphs` (default: %(default)s)")
-    parser.add_argument("--quantize", choices=("none", *BITS), default="none", help="as for `graphs` (default: %(default)s)")
+    parser.add_argument("--quantize", choices=("none", *QUANTIZATIONS), default="none", help="as for `graphs` (default: %(default)s)")
     parser.add_argument("--images", type=Path, help="folder with pictures to use (default: some of fixtures/)")
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)), help="of soft tokens (default: %(default)s)")
     parser.set_defaults(command=run)
@@ -133,15 +134,17 @@ class Comparison:
         self.model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
         self.model.generation_config.eos_token_id = None
         if quantization != "none":
-            round_weights(self.model, BITS[quantization])
+            round_weights(self.model, quantization)
         self.has_experts = getattr(self.model.config.text_config, "enable_moe_block", False)
         self.processor: ProcessorMixin = processor_around(
             checkpoint / "tokenizer.json", checkpoint / "chat_template.jinja", self.model.config.model_type
         )
         suffix, image_token = SUFFIXES[dtype, quantization], self.model.config.image_token_id
-        rounds_activations = quantization == "q8"
-        self.graphs = ExportedModel(out, suffix, image_token, float_products=rounds_activations)
-        self.as_they_run = ExportedModel(out, suffix, image_token) if rounds_activations else None
+        self.graphs = ExportedModel(out, suffix, image_token, float_products=quantization == "q8")
+        self.as_they_run = ExportedModel(out, suffix, image_token) if quantization == "q8" else None
+        self.rounding = round_activations(self.model) if quantization == "int8" else []
+        # An activation between two whole numbers is rounded to one here and to the other there, for a difference in its last digit.
+        self.tolerances = "f16" if self.rounding else dtype
 
     def checks(self) -> Iterator[Check]:
         yield from self._features()
@@ -149,6 +152,8 @@ class Comparison:
         yield from self._answers()
         if self.as_they_run:
             yield from self._rounded_activations(self.as_they_run)
+        if self.rounding:
+            yield from self._without_rounding()
 
     def _features(self) -> Iterator[Check]:
         for budget in self.budgets:
@@ -177,7 +182,7 @@ class Comparison:
         _, prefix = self.graphs.prefill([Row(row.ids[:4], row.features)])
         rest = np.array([row.ids[4:]])
         in_two = self.graphs.step(prefix, rest, np.ones_like(rest), keep=0)
-        yield Check("logits, prompt in two runs", self._difference(in_two, whole[:, 4:]), LOGIT_TOLERANCE[self.dtype])
+        yield Check("logits, prompt in two runs", self._difference(in_two, whole[:, 4:]), LOGIT_TOLERANCE[self.tolerances])
 
     def _answers(self) -> Iterator[Check]:
         rows, ids, logits = [], [], []
@@ -189,18 +194,18 @@ class Comparison:
             expected_ids = expected.sequences[0, inputs["input_ids"].shape[1] :].numpy()
             row_ids, row_logits = self.graphs.generate(rows[-1:], GREEDY_TOKENS)
             differ = int((row_ids[0] != expected_ids).sum())
-            yield Check(f"{GREEDY_TOKENS} tokens, {prompt!r}, {len(set(expected_ids.tolist()))} different", differ, TOKEN_TOLERANCE[self.dtype])
+            yield Check(f"{GREEDY_TOKENS} tokens, {prompt!r}, {len(set(expected_ids.tolist()))} different", differ, TOKEN_TOLERANCE[self.tolerances])
             same = _common(row_ids[0], expected_ids)
             yield Check(
-                f"logits of the {same} common tokens", self._difference(row_logits[0, :same], torch.cat(expected.logits[:same]).numpy()), LOGIT_TOLERANCE[self.dtype]
+                f"logits of the {same} common tokens", self._difference(row_logits[0, :same], torch.cat(expected.logits[:same]).numpy()), LOGIT_TOLERANCE[self.tolerances]
             )
             ids.append(row_ids[0])
             logits.append(row_logits[0])
         batch_ids, batch_logits = self.graphs.generate(rows, GREEDY_TOKENS)
         lengths = ", ".join(str(len(row.ids)) for row in rows)
         same = min(_common(ours, single) for ours, single in zip(batch_ids, ids, strict=True))
-        yield Check(f"tokens, rows of {lengths} in a batch, to single runs", int((batch_ids != np.stack(ids)).sum()), TOKEN_TOLERANCE[self.dtype])
-        yield Check("logits, rows in a batch, to single runs", self._difference(batch_logits[:, :same], np.stack(logits)[:, :same]), LOGIT_TOLERANCE[self.dtype])
+        yield Check(f"tokens, rows of {lengths} in a batch, to single runs", int((batch_ids != np.stack(ids)).sum()), TOKEN_TOLERANCE[self.tolerances])
+        yield Check("logits, rows in a batch, to single runs", self._difference(batch_logits[:, :same], np.stack(logits)[:, :same]), LOGIT_TOLERANCE[self.tolerances])
 
     def _rounded_activations(self, graphs: ExportedModel) -> Iterator[Check]:
         pixels, positions = self._processed(self.pictures, self.budgets[0])
@@ -215,13 +220,26 @@ class Comparison:
         rounded, _ = graphs.generate([row], GREEDY_TOKENS)
         yield Check(f"{GREEDY_TOKENS} tokens, activations in 8 bits", int((ids != rounded).sum()), None)
 
+    def _without_rounding(self) -> Iterator[Check]:
+        for handle in self.rounding:
+            handle.remove()
+        pixels, positions = self._processed(self.pictures, self.budgets[0])
+        expected = torch.cat(self.model.get_image_features(torch.from_numpy(pixels), torch.from_numpy(positions)).pooler_output).numpy()
+        yield Check("features, activations in 8 bits", _root_mean_square(self.graphs.features(pixels, positions), expected), INTEGER_TOLERANCE)
+        inputs = prompt_inputs(self.processor, self.pictures[:1], PROMPTS[0], self.budgets[0])
+        logits, _ = self.graphs.prefill([self._row(inputs)])
+        yield Check("logits, activations in 8 bits", _root_mean_square(logits, logits_of(self.model, inputs).numpy()), INTEGER_TOLERANCE)
+        ids, _ = self.graphs.generate([self._row(inputs)], GREEDY_TOKENS)
+        tokens = generate(self.model, inputs, GREEDY_TOKENS).sequences[0, inputs["input_ids"].shape[1] :].numpy()
+        yield Check(f"{GREEDY_TOKENS} tokens, activations in 8 bits", int((ids[0] != tokens).sum()), None)
+
     def _processed(self, pictures: list[Image.Image], budget: int) -> tuple[np.ndarray, np.ndarray]:
         processed = self.processor.image_processor(pictures, max_soft_tokens=budget, return_tensors="np")
         return processed["pixel_values"], processed["image_position_ids"]
 
     def _compare_features(self, name: str, pixels: np.ndarray, positions: np.ndarray) -> Check:
         expected = self.model.get_image_features(torch.from_numpy(pixels), torch.from_numpy(positions)).pooler_output
-        return Check(name, self._difference(self.graphs.features(pixels, positions), torch.cat(expected).numpy()), FEATURE_TOLERANCE[self.dtype])
+        return Check(name, self._difference(self.graphs.features(pixels, positions), torch.cat(expected).numpy()), FEATURE_TOLERANCE[self.tolerances])
 
     def _row(self, inputs: BatchFeature) -> Row:
         if "pixel_values" in inputs:
@@ -233,12 +251,12 @@ class Comparison:
     def _compare_logits(self, name: str, inputs: BatchFeature, keep: int = 0) -> Check:
         expected = logits_of(self.model, inputs).numpy()
         logits, _ = self.graphs.prefill([self._row(inputs)], keep)
-        return Check(name, self._difference(logits, expected[:, -keep:]), LOGIT_TOLERANCE[self.dtype])
+        return Check(name, self._difference(logits, expected[:, -keep:]), LOGIT_TOLERANCE[self.tolerances])
 
     def _difference(self, actual: np.ndarray, expected: np.ndarray) -> float:
         if actual.shape != expected.shape:
             return float("inf")
-        if self.dtype == "f32":
+        if self.tolerances == "f32":
             return float(np.abs(actual - expected).max(initial=0.0) / np.abs(expected).max(initial=1e-30))
         squares = np.square(actual - expected).mean(-1)
         square = np.median(squares) if self.has_experts else squares.mean()

@@ -12,11 +12,25 @@ from pathlib import Path
 from gemscope.onnx_export.refusal import RefusalError, read_config, weight_files
 
 GRAPHS = ("vision", "embed", "decoder")
-SUFFIXES = {("f32", "none"): "", ("f16", "none"): "_fp16", ("f32", "q4"): "_q4", ("f16", "q4"): "_q4f16", ("f32", "q8"): "_quantized"}
+SUFFIXES = {
+    ("f32", "none"): "",
+    ("f16", "none"): "_fp16",
+    ("f32", "q4"): "_q4",
+    ("f16", "q4"): "_q4f16",
+    ("f32", "q8"): "_quantized",
+    ("f32", "int8"): "_int8",
+}
 """By dtype and quantization, as transformers.js names them; other pairs have no name there."""
-DTYPES = {"fp32": ("f32", "none"), "fp16": ("f16", "none"), "q8": ("f32", "q8"), "q4": ("f32", "q4"), "q4f16": ("f16", "q4")}
+DTYPES = {
+    "fp32": ("f32", "none"),
+    "fp16": ("f16", "none"),
+    "q8": ("f32", "q8"),
+    "int8": ("f32", "int8"),
+    "q4": ("f32", "q4"),
+    "q4f16": ("f16", "q4"),
+}
 """The same pairs by the names of gemscope's --dtype."""
-BITS = {"q4": 4, "q8": 8}
+QUANTIZATIONS = ("q4", "q8", "int8")
 ATTENTION = ("plain", "fused")
 
 
@@ -24,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint: config.json, safetensors, tokenizer")
     parser.add_argument("out", type=Path, help="folder to write to; graphs of other formats may be there already")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="of weights, cache and logits (default: %(default)s)")
-    parser.add_argument("--quantize", choices=("none", *BITS), default="none", help="store weights in 4 or 8 bits (default: %(default)s)")
+    parser.add_argument(
+        "--quantize",
+        choices=("none", *QUANTIZATIONS),
+        default="none",
+        help="weights in 4 or 8 bits; int8: in 8, multiplied in a way that is fast for many rows (default: %(default)s)",
+    )
     parser.add_argument(
         "--attention", choices=ATTENTION, default="plain", help="of the decoder: written out, or one operator a layer, for cards (default: %(default)s)"
     )
@@ -85,6 +104,6 @@ def export(
     for name in chosen:
         graph = build.BUILDERS[name](checkpoint)
         if quantization != "none":
-            quantize.quantize(graph, BITS[quantization])
+            quantize.quantize(graph, quantization)
         data_files[f"{graph.name}{suffix}.onnx"] = files.write_graph(graph, checkpoint, out / "onnx", suffix, inline_limit)
     files.copy_side_files(checkpoint, out, data_files)

@@ -1,7 +1,8 @@
 """Weights as a graph's file stores them, made from those of the checkpoint in pieces of bounded size.
 
 `Dense` is a weight as it is, in the graph's dtype and perhaps transposed. `Packed` and `Scales` are the two halves of a weight in 4 or 8 bits: symmetric, one scale for
-each block of 32 values along the last axis, computed by ONNX Runtime's own quantizer.
+each block of 32 values along the last axis, computed by ONNX Runtime's own quantizer. `WholeRows` and `WholeScales` are those of a weight in 8 bits with one scale for each
+row of the checkpoint's matrix, an output of the product.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +28,9 @@ PIECE_VALUES = 1 << 24
 
 BLOCK = 32
 """Values that share a scale."""
+
+WHOLE = 127
+"""The largest number of a weight or activation that has one scale for its row."""
 
 TORCH_DTYPE = {ir.DataType.FLOAT: torch.float32, ir.DataType.FLOAT16: torch.float16}
 
@@ -92,6 +96,45 @@ class Scales(_Quantized):
     def pieces(self, checkpoint: Checkpoint) -> Iterator[np.ndarray]:
         for _, scales in self._quantized(checkpoint):
             yield scales.astype(self.dtype.numpy())
+
+
+@dataclass(frozen=True)
+class WholeRows(Weight):
+    """[inputs, outputs], as integer products take it."""
+
+    kind: ClassVar[str] = "rows"
+
+    def pieces(self, checkpoint: Checkpoint) -> Iterator[np.ndarray]:
+        tensor = checkpoint.weight(self.source)
+        scales = np.concatenate(list(_all_scales(tensor)))
+        for columns in _row_pieces(tensor.T):
+            yield np.ascontiguousarray(round_rows(columns.T.float().numpy(), scales).T).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class WholeScales(Weight):
+    """[outputs]"""
+
+    kind: ClassVar[str] = "row_scales"
+
+    def pieces(self, checkpoint: Checkpoint) -> Iterator[np.ndarray]:
+        yield from _all_scales(checkpoint.weight(self.source))
+
+
+def _all_scales(tensor: torch.Tensor) -> Iterator[np.ndarray]:
+    for rows in _row_pieces(tensor):
+        yield row_scales(rows.float().numpy())
+
+
+def row_scales(rows: np.ndarray) -> np.ndarray:
+    """f32 [rows] of f32 [rows, values]: what the largest value of a row is `WHOLE` times of; 1 for a row of zeros."""
+    largest = np.abs(rows).max(axis=1)
+    return np.where(largest > 0, largest / np.float32(WHOLE), np.float32(1)).astype(np.float32)
+
+
+def round_rows(rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """f32 [rows, values] of whole numbers from -127 to 127."""
+    return np.clip(np.rint(rows / scales[:, None]), -WHOLE, WHOLE)
 
 
 def quantize(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
