@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ort::value::{DynValue, TensorElementType};
 
 use super::error::GraphError;
-use super::graph::Graph;
+use super::graph::{Form, Graph};
 use crate::device::kernels::{Allowed, PickRow, TopK};
 use crate::device::{CacheRow, Device, DeviceMemory, DeviceMemoryError};
 use crate::onnxruntime::Runtime;
@@ -73,7 +73,7 @@ type Result<T, E = GraphError> = std::result::Result<T, E>;
 
 impl Memory {
     fn open(runtime: &Runtime, device: &Device, graph: &Path) -> Result<Self> {
-        let mut graph = Graph::open(graph, &runtime.environment, None, device, None)?;
+        let mut graph = Graph::open(graph, &runtime.environment, Form::default(), device, None)?;
         let memory = DeviceMemory::of(device).map_err(|error| graph.device(error))?;
         let memory = Arc::new(
             memory.ok_or_else(|| graph.contract("the CPU needs no device memory".to_owned()))?,

@@ -16,11 +16,13 @@ use ort::session::{IoBinding, Session, SessionInputValue};
 use ort::value::{DynValue, Outlet, Shape, TensorElementType};
 use serde::Serialize;
 
+use super::activations;
 use super::error::GraphError;
 use super::external;
 use super::prepared::{self, OptimisedGraphs};
 use crate::device::{self, Device, DeviceMemory, DeviceMemoryError};
 use crate::onnxruntime;
+use crate::record::Activations;
 
 /// Name, dtype and shape of an input or output, as the session tells them.
 #[derive(Debug, Clone, Serialize)]
@@ -87,6 +89,45 @@ pub(super) struct Resident {
     binding: IoBinding,
 }
 
+/// Where ONNX Runtime takes a graph from.
+pub(super) struct Source<'p> {
+    /// Its file.
+    pub(super) path: &'p Path,
+    /// Its file's bytes with other products, and what was asked of them.
+    pub(super) patched: Option<(Vec<u8>, Activations)>,
+}
+
+impl<'p> Source<'p> {
+    fn of(path: &'p Path, activations: Option<Activations>) -> Result<Self, GraphError> {
+        let Some(activations) = activations else { return Ok(Self { path, patched: None }) };
+        let patched = activations::patched(path, activations)?;
+        // A graph without such products, as that of embeddings, is opened as it is.
+        let patched = (patched.products > 0).then_some((patched.bytes, activations));
+        Ok(Self { path, patched })
+    }
+
+    /// Its session.
+    pub(super) fn commit(&self, builder: SessionBuilder) -> ort::Result<Session> {
+        /// Where weights beside a graph lie that comes from memory.
+        const FOLDER: &str = "session.model_external_initializers_file_folder_path";
+        let Some((bytes, _)) = &self.patched else {
+            let mut builder = builder;
+            return builder.commit_from_file(self.path);
+        };
+        let folder = self.path.parent().unwrap_or(Path::new("")).to_string_lossy();
+        builder.with_config_entry(FOLDER, folder)?.commit_from_memory(bytes)
+    }
+}
+
+/// How a graph's session is made.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Form {
+    /// Threads inside ONNX Runtime; its own choice if `None`.
+    pub(super) threads: Option<usize>,
+    /// How its products take their activations; as its file says if `None`.
+    pub(super) activations: Option<Activations>,
+}
+
 /// A loaded graph.
 pub(super) struct Graph {
     /// Its file.
@@ -111,16 +152,17 @@ impl Graph {
     pub(super) fn open(
         path: &Path,
         environment: &Environment,
-        threads: Option<usize>,
+        form: Form,
         device: &Device,
         kept: Option<&OptimisedGraphs<'_>>,
     ) -> Result<Self, GraphError> {
         external::check(path)?;
+        let source = Source::of(path, form.activations)?;
         let builder = || -> ort::Result<SessionBuilder> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches
             // differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;
-            if let Some(threads) = threads {
+            if let Some(threads) = form.threads {
                 builder = builder.with_intra_threads(threads)?;
             }
             if let Device::Cuda(card) = device {
@@ -131,8 +173,8 @@ impl Graph {
         };
         let session = match kept {
             // A graph prepared for a card may not suit its driver next time.
-            Some(kept) if matches!(device, Device::Cpu) => prepared::open(path, kept, &builder),
-            _ => builder().and_then(|mut builder| builder.commit_from_file(path)),
+            Some(kept) if matches!(device, Device::Cpu) => prepared::open(&source, kept, &builder),
+            _ => builder().and_then(|builder| source.commit(builder)),
         };
         let session =
             session.map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;

@@ -18,7 +18,9 @@ pub(super) struct Header {
     pub(super) outputs: Vec<Port>,
     /// The names of the weights.
     pub(super) initializers: Vec<String>,
-    /// Products with 8-bit weights (`MatMulNBits`) that lack `accuracy_level` 4.
+    /// Products with weights of 4 or 8 bits (`MatMulNBits`).
+    pub(super) packed_products: usize,
+    /// Those with 8-bit weights that lack `accuracy_level` 4.
     pub(super) slow_products: usize,
 }
 
@@ -74,7 +76,12 @@ impl Header {
         wire::each_field(reader, size, &mut |reader, number, field| {
             bytes(reader, field, |reader, size| {
                 match number {
-                    1 => self.slow_products += usize::from(is_slow_product(reader, size)?),
+                    1 => {
+                        if let Some(is_slow) = packed_product(reader, size)? {
+                            self.packed_products += 1;
+                            self.slow_products += usize::from(is_slow);
+                        }
+                    }
                     5 => self.initializers.extend(name_in(reader, size, 8)?),
                     11 => self.inputs.push(port(reader, size)?),
                     12 => self.outputs.push(port(reader, size)?),
@@ -161,8 +168,9 @@ fn inside<R: Reader>(
     })
 }
 
-/// True if a `NodeProto` (operator 4, attribute 5: name 1, integer 3) is such a product.
-fn is_slow_product<R: Reader>(reader: &mut R, size: u64) -> io::Result<bool> {
+/// Whether a `NodeProto` (operator 4, attribute 5: name 1, integer 3) that is a product with packed
+/// weights is slow; `None` for another node.
+fn packed_product<R: Reader>(reader: &mut R, size: u64) -> io::Result<Option<bool>> {
     let (mut operator, mut bits, mut level) = (String::new(), 4, 0);
     wire::each_field(reader, size, &mut |reader, number, field| {
         bytes(reader, field, |reader, size| match number {
@@ -197,7 +205,7 @@ fn is_slow_product<R: Reader>(reader: &mut R, size: u64) -> io::Result<bool> {
             _ => wire::skip(reader, size),
         })
     })?;
-    Ok(operator == "MatMulNBits" && bits == 8 && level != 4)
+    Ok((operator == "MatMulNBits").then_some(bits == 8 && level != 4))
 }
 
 #[cfg(test)]
@@ -237,11 +245,12 @@ mod tests {
                 .collect::<Vec<_>>()
                 .concat();
             let node = [field(4, operator.as_bytes()), attributes].concat();
-            is_slow_product(&mut io::Cursor::new(&node), node.len() as u64).unwrap()
+            packed_product(&mut io::Cursor::new(&node), node.len() as u64).unwrap()
         };
-        assert!(slow("MatMulNBits", &[("bits", 8), ("block_size", 32)]));
-        assert!(slow("MatMulNBits", &[("accuracy_level", 1), ("bits", 8)]));
-        assert!(!slow("MatMulNBits", &[("accuracy_level", 4), ("bits", 8)]));
-        assert!(!slow("MatMulNBits", &[("bits", 4)]) && !slow("MatMul", &[("bits", 8)]));
+        assert_eq!(slow("MatMulNBits", &[("bits", 8), ("block_size", 32)]), Some(true));
+        assert_eq!(slow("MatMulNBits", &[("accuracy_level", 1), ("bits", 8)]), Some(true));
+        assert_eq!(slow("MatMulNBits", &[("accuracy_level", 4), ("bits", 8)]), Some(false));
+        assert_eq!(slow("MatMulNBits", &[("bits", 4)]), Some(false));
+        assert_eq!(slow("MatMul", &[("bits", 8)]), None);
     }
 }

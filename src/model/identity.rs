@@ -29,6 +29,7 @@ impl ModelIdentity {
             files,
             stop_ids: config.stop_ids.clone(),
             suppressed_ids: config.suppressed_ids.clone(),
+            activations: None,
         })
     }
 }

@@ -99,14 +99,25 @@ impl GraphFiles {
         }
     }
 
-    /// Products with 8-bit weights that ONNX Runtime computes many times slower than f32, by graph.
+    /// Products with 8-bit weights that ONNX Runtime computes many times slower than f32.
     ///
     /// # Errors
     /// As [`Self::inexact`].
     pub fn slow_products(&self) -> Result<usize, GraphError> {
-        [&self.vision, &self.decoder]
-            .iter()
-            .map(|graph| Ok(Header::read(graph)?.slow_products))
-            .sum()
+        self.sum(|header| header.slow_products)
+    }
+
+    /// Products with weights of 4 or 8 bits, which [`Activations`](crate::record::Activations)
+    /// are about.
+    ///
+    /// # Errors
+    /// As [`Self::inexact`].
+    pub fn packed_products(&self) -> Result<usize, GraphError> {
+        self.sum(|header| header.packed_products)
+    }
+
+    fn sum(&self, count: impl Fn(&Header) -> usize) -> Result<usize, GraphError> {
+        let graphs = [&self.vision, &self.decoder];
+        graphs.iter().map(|graph| Header::read(graph).map(|header| count(&header))).sum()
     }
 }

@@ -16,6 +16,7 @@
 //! # Ok::<(), gemscope::model::LayoutError>(())
 //! ```
 
+mod activations;
 mod cache;
 mod config;
 mod decoder;
@@ -82,6 +83,7 @@ use crate::device::{BusTraffic, Device, DeviceMemory};
 use crate::onnxruntime::Runtime;
 use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
+use crate::record::Activations;
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
@@ -95,6 +97,15 @@ pub enum ModelError {
     /// The directory's files.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// A setting that changes nothing.
+    #[error(
+        "{}: no product of its graphs has weights of 4 or 8 bits, so that `activations` would \
+         change nothing", path.display()
+    )]
+    NoPackedProducts {
+        /// The model's directory.
+        path: PathBuf,
+    },
     /// A graph that cannot be loaded or run, or has other inputs than expected.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -152,6 +163,9 @@ pub struct OpenOptions {
     /// Run the embedding graph on the device as well. Needs memory for its table, but then only
     /// token ids cross the bus.
     pub embed_on_device: bool,
+    /// How products with weights of 4 or 8 bits take their activations; as the graphs say if
+    /// `None`.
+    pub activations: Option<Activations>,
 }
 
 /// The three graphs of a model directory and what is known about them.
@@ -194,8 +208,9 @@ impl Model {
             folder: folder.clone(),
             runtime_version: &runtime.version,
         });
+        let form = graph::Form { threads: options.threads, activations: options.activations };
         let open = |path: &Path, device| {
-            Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref())
+            Graph::open(path, &runtime.environment, form, device, kept.as_ref())
         };
         let embedder = if options.embed_on_device { device } else { &Device::Cpu };
         let mut model = Self {
@@ -211,7 +226,7 @@ impl Model {
             probe_file: options
                 .probe_cache
                 .as_ref()
-                .map(|cache| probe::file(&files, &runtime.version, device, cache)),
+                .map(|cache| probe::file(&files, &runtime.version, options, cache)),
             special: special.clone(),
             files,
         };

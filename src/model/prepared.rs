@@ -17,6 +17,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::external;
+use super::graph::Source;
 use crate::{digest, files};
 
 /// The graph in its folder.
@@ -32,19 +33,20 @@ pub(super) struct OptimisedGraphs<'k> {
     pub(super) runtime_version: &'k str,
 }
 
-/// Opens `path` by way of what is kept; `builder` makes the settings of a session, which are the
+/// Opens a graph by way of what is kept; `builder` makes the settings of a session, which are the
 /// same either way.
 pub(super) fn open(
-    path: &Path,
+    source: &Source<'_>,
     kept: &OptimisedGraphs<'_>,
     builder: &dyn Fn() -> ort::Result<SessionBuilder>,
 ) -> ort::Result<Session> {
     let folder = kept.folder.as_path();
-    let place = match key(path, kept.runtime_version) {
+    let path = source.path;
+    let place = match key(source, kept.runtime_version) {
         Ok(key) => folder.join(key),
         Err(error) => {
             tracing::warn!("{}: not kept for the next start: {error}", path.display());
-            return builder()?.commit_from_file(path);
+            return source.commit(builder()?);
         }
     };
     let kept = place.join(GRAPH);
@@ -63,28 +65,28 @@ pub(super) fn open(
             }
         }
     }
-    match keep(path, folder, &place, builder) {
+    match keep(source, folder, &place, builder) {
         Ok(session) => Ok(session),
         Err(reason) => {
             tracing::warn!("{}: not kept for the next start: {reason}", path.display());
-            builder()?.commit_from_file(path)
+            source.commit(builder()?)
         }
     }
 }
 
-/// Opens `path`, and puts what ONNX Runtime made of it in its place.
+/// Opens a graph, and puts what ONNX Runtime made of it in its place.
 fn keep(
-    path: &Path,
+    source: &Source<'_>,
     folder: &Path,
     place: &Path,
     builder: &dyn Fn() -> ort::Result<SessionBuilder>,
 ) -> Result<Session, Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder)?;
     let temporary = files::temporary(0o777).tempdir_in(folder)?;
-    let session = builder()?
+    let builder = builder()?
         .with_optimized_model_path(temporary.path().join(GRAPH))?
-        .with_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)?
-        .commit_from_file(path)?;
+        .with_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)?;
+    let session = source.commit(builder)?;
     // Another process may have been faster; its graph is the same.
     let made = temporary.keep();
     if let Err(error) = std::fs::rename(&made, place) {
@@ -98,8 +100,12 @@ fn keep(
 
 /// The key of an optimised graph: the graph and its weights, ONNX Runtime, the processor, which
 /// decides how weights are laid out.
-fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
+fn key(source: &Source<'_>, runtime_version: &str) -> io::Result<String> {
+    let path = source.path;
     let mut content = format!("{runtime_version}\n{}\n{}\n", std::env::consts::ARCH, processor());
+    if let Some((_, activations)) = &source.patched {
+        content = format!("{content}{activations}\n");
+    }
     let data = external::data_files(path).map_err(io::Error::other)?;
     let beside = data.keys().map(|name| path.with_file_name(name));
     for file in std::iter::once(path.to_owned()).chain(beside) {

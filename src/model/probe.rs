@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::embedding::PER_LAYER;
 use super::error::GraphError;
-use super::{GraphFiles, Model, ModelError, tensor};
+use super::{GraphFiles, Model, ModelError, OpenOptions, tensor};
 use crate::device::Device;
 use crate::preprocess::{PATCH_SIDE, PatchGrid, Rescaling};
 use crate::record::Budget;
@@ -107,11 +107,19 @@ fn quietly<T>(trial: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), trial)
 }
 
-/// The path in `cache` for the results of these files, this ONNX Runtime and this device: named
+/// The path in `cache` for the results of these files, opened like this by this ONNX Runtime: named
 /// after the files' sizes and times.
-pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &Path) -> PathBuf {
+pub(super) fn file(
+    graphs: &GraphFiles,
+    runtime: &str,
+    options: &OpenOptions,
+    cache: &Path,
+) -> PathBuf {
     const VERSION: &str = "3";
-    let mut identity = format!("{VERSION} {runtime} {}\n", device.identity());
+    let mut identity = format!("{VERSION} {runtime} {}\n", options.device.identity());
+    if let Some(activations) = options.activations {
+        identity = format!("{identity}{activations}\n");
+    }
     for path in graphs.all_files() {
         let Ok(metadata) = path.metadata() else { continue };
         let modified =

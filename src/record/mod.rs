@@ -66,7 +66,7 @@ pub use rules::{
     AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates,
 };
 pub use server::{ServerDescription, ServerUse};
-pub use settings::{ImagePrompts, ModelIdentity, Settings};
+pub use settings::{Activations, ImagePrompts, ModelIdentity, Settings};
 pub use shard::{Shard, UnknownShard};
 pub use task::{Task, distinct};
 pub use tiling::{Overlap, Tiling, UnknownTiling};

@@ -1,6 +1,8 @@
 //! The settings of a run.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +165,40 @@ pub struct ModelIdentity {
     pub stop_ids: Vec<u32>,
     /// Ids that are never generated.
     pub suppressed_ids: Vec<u32>,
+    /// How products take their activations, if it is not as the graphs say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<Activations>,
+}
+
+/// How products with weights of 4 or 8 bits take what they are multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activations {
+    /// Rounded to 8 bits, a scale for each block: products of integers.
+    Int8,
+    /// As they are.
+    Float,
+}
+
+impl fmt::Display for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int8 => "int8",
+            Self::Float => "float",
+        })
+    }
+}
+
+impl FromStr for Activations {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "int8" => Ok(Self::Int8),
+            "float" => Ok(Self::Float),
+            _ => Err(format!("{text:?} is neither int8 nor float")),
+        }
+    }
 }
 
 /// The questions about single images, as `run.json` keeps them: the records have the prompts

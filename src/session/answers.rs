@@ -149,7 +149,7 @@ impl AnswerSource {
         match self {
             Self::Model(files) => {
                 let graphs = files.graphs(observer)?;
-                let identity = ModelIdentity::of(&files.directory, &graphs, &files.config)?;
+                let identity = files.identity(&graphs)?;
                 Ok(IdentifiedModel { identity, graphs: Some(graphs), server: None })
             }
             Self::Own(own) => {

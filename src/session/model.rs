@@ -14,10 +14,10 @@ use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::engine::{Engine, OnnxEngine};
 use crate::generate::BatchLimits;
 use crate::hub::{self, HubOptions, ModelId};
-use crate::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
+use crate::model::{self, Dtypes, GraphFiles, Model, ModelConfig, ModelError, OpenOptions, demo};
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
 use crate::prompt::{Conversation, Prompter, Prompts, Room};
-use crate::record::{Budget, Task};
+use crate::record::{Activations, Budget, ModelIdentity, Task};
 use crate::server::ServerOptions;
 
 /// The cache of all answers that are written at the same time takes at most this much on the CPU.
@@ -101,6 +101,8 @@ pub struct ModelOptions {
     pub model: ModelChoice,
     /// Which of its graphs, by their suffix.
     pub dtypes: Dtypes,
+    /// How products with weights of 4 or 8 bits take their activations; `None` as the graphs say.
+    pub activations: Option<Activations>,
     /// Threads inside ONNX Runtime; `None` is one for each core.
     pub threads: Option<usize>,
     /// Whether ONNX Runtime's optimised graphs are kept in the cache directory, for faster starts.
@@ -250,15 +252,28 @@ impl ModelFiles {
                 .join(", ");
             observer.say(&format!("Graphs: {names}"));
             let slow = graphs.slow_products()?;
-            if slow > 0 {
+            if slow > 0 && self.options.activations != Some(Activations::Int8) {
                 observer.say(&format!(
                     "{slow} of its products have 8-bit weights without accuracy_level 4, which \
-                     ONNX Runtime computes many \
-                     times slower on the CPU than f32: another precision is faster."
+                     ONNX Runtime computes many times slower on the CPU than f32: another \
+                     precision is faster, and so are activations of int8 (another model)."
                 ));
             }
         }
+        if self.options.activations.is_some() && graphs.packed_products()? == 0 {
+            return Err(ModelError::NoPackedProducts { path: self.directory.clone() }.into());
+        }
         Ok(graphs)
+    }
+
+    /// Which model it is, as it is opened.
+    ///
+    /// # Errors
+    /// [`SessionError::Model`] if a file cannot be read.
+    pub(super) fn identity(&self, graphs: &GraphFiles) -> Result<ModelIdentity, SessionError> {
+        let activations = self.options.activations;
+        let identity = ModelIdentity::of(&self.directory, graphs, &self.config)?;
+        Ok(ModelIdentity { activations, ..identity })
     }
 
     /// Known faults of this model's graphs, a sentence each; most have none.
@@ -283,6 +298,7 @@ impl ModelFiles {
         let on_card = matches!(device, Device::Cuda(_)).then(|| device.to_string());
         let options = OpenOptions {
             threads: self.options.threads,
+            activations: self.options.activations,
             // Without a cache directory, the probes run every time.
             probe_cache: onnxruntime::cache_dir().ok(),
             graph_cache: if self.options.keep_graphs {

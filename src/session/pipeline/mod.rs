@@ -285,6 +285,7 @@ impl Pipeline {
             (task.per_label && task.phrase.is_some(), "per_label", "phrase"),
             (model.server.server.is_some() && model.model.is_some(), "server", "model"),
             (model.server.server.is_some() && model.dtype.is_some(), "server", "dtype"),
+            (model.server.server.is_some() && model.activations.is_some(), "server", "activations"),
             (model.server.server.is_some() && model.device.device.is_some(), "server", "device"),
             (clip && self.source.choice.frames.is_some(), "clip", "frames"),
             (clip && task.labels.is_some(), "clip", "labels"),
@@ -475,6 +476,7 @@ impl ModelSection {
         self.server.check()?;
         Ok(ModelOptions {
             dtypes: self.dtype.clone().unwrap_or_default(),
+            activations: self.activations,
             threads: self.threads.map(usize::from),
             keep_graphs: self.keep_graphs,
             allow_inexact: self.allow_inexact,

@@ -21,7 +21,7 @@ use crate::device::DeviceChoice;
 use crate::export::{GroupBy, SortBy};
 use crate::model::Dtypes;
 use crate::record::{
-    AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling,
+    Activations, AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling,
 };
 use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
@@ -209,6 +209,12 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SUFFIX"))]
         pub dtype: Option<Dtypes>,
+        /// How products with weights of 4 or 8 bits take what they are multiplied with: int8
+        /// (rounded, in integers: faster on CPUs) or float. Another model, as far as runs are
+        /// concerned. Default: as the graphs say
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
+        pub activations: Option<Activations>,
         /// Threads inside ONNX Runtime. Default: all cores
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u16>))]
@@ -242,8 +248,8 @@ layers! {
             arg(
                 long,
                 value_name = "URL",
-                conflicts_with_all = ["model", "device", "dtype", "threads", "keep_graphs",
-                    "allow_inexact"]
+                conflicts_with_all = ["model", "device", "dtype", "activations", "threads",
+                    "keep_graphs", "allow_inexact"]
             )
         )]
         pub server: Option<String>,
