@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,8 @@ PHOTOS = ("china.jpg", "flower.jpg", "astronaut.jpg", "chelsea.png", "rocket.png
 SIZES = {"12 MP": (4000, 3000, 800), "1 MP": (1152, 864, 432)}
 """Width, height, and how high each photograph of the mosaic is."""
 JPEGS_OF_A_SIZE = 4
+SEED = 4_000_037
+"""Of scenes that are drawn for a measurement."""
 NOISE = 4.0
 """Standard deviation in levels, as of a camera's sensor: without it an enlarged photograph is smoother, and its JPEG smaller, than a real one."""
 
@@ -125,37 +129,39 @@ def _mosaic(width: int, height: int, row: int, first: int) -> Image.Image:
 
 
 def folder_of(work: Path, count: int, kind: str = "scenes") -> Path:
-    """A folder of `count` images: `scenes` are the fixtures' 20 shapes in turn, `photos` pieces of the mosaics; files of the same content are hard links."""
+    """A folder of `count` images, each with content of its own: `scenes` are drawn as those of the fixtures, PNG; `photos` are pieces of a mosaic, JPEG. The first of a larger
+    folder are those of a smaller one."""
     folder = work / f"{kind}-{count}"
     if folder.is_dir() and sum(1 for _ in os.scandir(folder)) == count:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sources = sorted(path for path in (ROOT / "fixtures/shapes").iterdir() if path.suffix in (".png", ".jpg"))
-    if kind == "photos":
-        sources = _pieces(work)
-    for index in range(count):
-        source = sources[index % len(sources)]
-        target = folder / f"{index:06}{source.suffix}"
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
+    pictures = {"scenes": _scenes, "photos": _pieces}[kind](count)
+    suffix, settings = {"scenes": (".png", {}), "photos": (".jpg", {"quality": 90})}[kind]
+    for index, picture in enumerate(pictures):
+        picture.save(folder / f"{index:06}{suffix}", **settings)
     return folder
 
 
-def _pieces(work: Path) -> list[Path]:
-    """Fifty pictures of 800x800 pixels, cut from a mosaic: 256 soft tokens at a budget of 280, 64 at 70."""
-    folder = work / "pieces"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{index:02}.jpg" for index in range(50)]
-    if not all(path.exists() for path in paths):
-        random = np.random.default_rng(7)
-        mosaic = _mosaic(4000, 3000, 800, 0)
-        for path in paths:
-            x, y = int(random.integers(0, 3200)), int(random.integers(0, 2200))
-            mosaic.crop((x, y, x + 800, y + 800)).save(path, quality=90)
-    return paths
+def _scenes(count: int) -> Iterator[Image.Image]:
+    """The canvases and numbers of objects of `fixtures/shapes`, in turn; other seeds than the demo model was trained and evaluated with."""
+    sys.path.insert(0, str(ROOT / "python"))
+    from gemscope.onnx_export.scenes import OBJECT_COUNTS, draw_scene
+    from gemscope.onnx_export.shapes import PICTURES
+
+    random = Random(SEED)
+    for index in range(count):
+        canvas, _ = PICTURES[index % len(PICTURES)]
+        yield draw_scene(canvas, random, OBJECT_COUNTS[index % len(OBJECT_COUNTS)])[0]
+
+
+def _pieces(count: int) -> Iterator[Image.Image]:
+    """Pictures of 800x800 pixels, cut from a mosaic: 256 soft tokens at a budget of 280, 64 at 70."""
+    random = np.random.default_rng(7)
+    mosaic = _mosaic(4000, 3000, 800, 0)
+    for _ in range(count):
+        x, y = int(random.integers(0, 3200)), int(random.integers(0, 2200))
+        yield mosaic.crop((x, y, x + 800, y + 800))
 
 
 def _python(arguments: list[str], *modules: Path) -> None:

@@ -44,6 +44,7 @@ VISION: dict[str, Any] = {
     "num_key_value_heads": 6,
     "head_dim": 64,
     "position_embedding_size": 10240,
+    "default_output_length": 280,
     "use_clipped_linears": True,
 }
 SPECIAL_RANGES = (slice(0, 256), slice(255_999, 262_144))
