@@ -74,6 +74,14 @@ def copy_bandwidth() -> float:
     return best
 
 
+def vector_features() -> str:
+    """What of a processor decides how fast products are: the widest of each kind that it names."""
+    flags = set(_output(["lscpu"]).split())
+    kinds = {"AMX": "amx_tile", "AVX-512": "avx512f", "bf16 products": "avx512_bf16", "8-bit products (VNNI)": "avx512_vnni"}
+    named = [kind for kind, flag in kinds.items() if flag in flags]
+    return ", ".join(named) if named else "AVX2" if "avx2" in flags else "no AVX2"
+
+
 def load() -> float:
     """Processes that wanted to run in the last minute."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")

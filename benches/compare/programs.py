@@ -26,6 +26,7 @@ PEERS = {
     "llama.cpp": ("llama_cpp_chat.py", "gguf"),
     "ONNX loop": ("onnx_loop.py", "onnx"),
 }
+BATCHED_PEERS = {"transformers": "transformers_batch.py", "vLLM": "vllm_batch.py"}
 PEER_SECONDS = 3600
 
 
@@ -38,6 +39,20 @@ def peer(name: str, model: Model, images: list[Path], max_new_tokens: int, suffi
     script, kind = PEERS[name]
     command = [sys.executable, str(ROOT / "benches/compare/peers" / script), "--model", str(getattr(model, kind)), "--prompt", model.prompt]
     command += ["--budget", str(model.budget), "--max-new-tokens", str(max_new_tokens), f"--suffix={suffix}", *map(str, images)]
+    return _told(command)
+
+
+def batched_peer(name: str, model: Model, images: list[Path], max_new_tokens: int, flags: tuple[str, ...], vllm: Path | None) -> dict[str, Any]:
+    """What `peers/batched.py` prints. `vllm`: a Python that has it; without one, vLLM is not there."""
+    if name == "vLLM" and vllm is None:
+        raise Unavailable("not installed (--vllm)")
+    python = str(vllm) if name == "vLLM" else sys.executable
+    command = [python, str(ROOT / "benches/compare/peers" / BATCHED_PEERS[name]), "--model", str(model.checkpoint), "--prompt", model.prompt]
+    command += ["--budget", str(model.budget), "--max-new-tokens", str(max_new_tokens), *flags, *map(str, images)]
+    return _told(command)
+
+
+def _told(command: list[str]) -> dict[str, Any]:
     paths = [str(ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     try:
@@ -47,6 +62,17 @@ def peer(name: str, model: Model, images: list[Path], max_new_tokens: int, suffi
     if ended.returncode != 0:
         raise Unavailable((ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1])
     return json.loads(ended.stdout.strip().splitlines()[-1])
+
+
+_tokenizers: dict[str, Any] = {}
+
+
+def text_of(model: Model, ids: list[int]) -> str:
+    """As Gemscope's journal has it: without special tokens."""
+    from tokenizers import Tokenizer
+
+    tokenizer = _tokenizers.setdefault(model.name, Tokenizer.from_file(str(model.onnx / "tokenizer.json")))
+    return tokenizer.decode(ids, skip_special_tokens=True)
 
 
 @dataclass

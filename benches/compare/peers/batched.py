@@ -25,6 +25,7 @@ def run(doc: str | None, open_model: Callable[[argparse.Namespace], Answer]) -> 
     parser.add_argument("--max-new-tokens", type=int, required=True)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rows", type=int, default=32, help="images at the same time")
+    parser.add_argument("--regex", help="where the peer can: what an answer is held to")
     parser.add_argument("--compile", action="store_true", help="where the peer can: compiled beforehand, which is not counted")
     parser.add_argument("images", nargs="+", type=Path)
     arguments = parser.parse_args()

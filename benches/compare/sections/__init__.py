@@ -22,6 +22,7 @@ class Context:
     max_new_tokens: int
     llama_cpp: Path | None = None
     mobius: Path | None = None
+    vllm: Path | None = None
 
     def images(self, many: int) -> int:
         return min(many, 6) if self.quick else many

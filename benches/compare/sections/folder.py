@@ -49,7 +49,7 @@ def _one(context: Context, model: data.Model, suffix: str) -> dict[str, Any]:
     def of_peer(name: str) -> Any:
         def call() -> float:
             told = programs.peer(name, model, some, limit, suffix)
-            answers[name] = {image["image"]: image["text"] if "text" in image else _text(model, image["ids"]) for image in told["images"]}
+            answers[name] = {image["image"]: image["text"] if "text" in image else programs.text_of(model, image["ids"]) for image in told["images"]}
             return len(told["images"]) / sum(image["seconds"] for image in told["images"])
 
         return call
@@ -114,17 +114,6 @@ def _agreement(
                 first = f"{image} from character {place} of {len(ours)}"
         told[name] = f"{equal} of {len(of_images)} answers equal Gemscope's" + (f"; first other: {first}" if first else "")
     return told
-
-
-_tokenizers: dict[str, Any] = {}
-
-
-def _text(model: data.Model, ids: list[int]) -> str:
-    """As Gemscope's journal has it: without special tokens."""
-    from tokenizers import Tokenizer
-
-    tokenizer = _tokenizers.setdefault(model.name, Tokenizer.from_file(str(model.onnx / "tokenizer.json")))
-    return tokenizer.decode(ids, skip_special_tokens=True)
 
 
 def show(result: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """`variants`: makes the tiny checkpoint of each variant of Gemma 4, exports it, compares the graphs with Hugging Face, and sums up in one table.
 
-Ends with exit code 1 if any check of any variant fails. With `--out` the exports stay: the f32 one of E2B in OUT/E2B, the f16 one in OUT/E2B-f16, and so on.
+Ends with exit code 1 if any check of any variant fails. With `--out` the exports stay: the f32 one of E2B in OUT/E2B, the f16 one in OUT/E2B-f16, and so on. Formats: f32, f16,
+and q4, q8, int8, which are f32 with weights in 4 or 8 bits.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import tempfile
 from pathlib import Path
 
 from gemscope.onnx_export import tiny
-from gemscope.onnx_export.graphs import ATTENTION, export
+from gemscope.onnx_export.graphs import ATTENTION, QUANTIZATIONS, export
+from gemscope.onnx_export.refusal import RefusalError
 from gemscope.onnx_export.verify import BUDGETS, Check, budgets_of, verify
 
 FORMATS = ("f32", "f16")
-F16_BUDGETS = (70, 280)
+OTHER_BUDGETS = (70, 280)
 """Enough to see the number format; what depends on the budget shows in f32."""
 
 
@@ -29,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    formats = arguments.formats.split(",")
+    if unknown := set(formats) - {*FORMATS, *QUANTIZATIONS}:
+        raise RefusalError(f"--formats: {', '.join(sorted(unknown))} is none of {', '.join((*FORMATS, *QUANTIZATIONS))}")
     summary, failed = [], False
     budgets = budgets_of(arguments.budgets)
     with tempfile.TemporaryDirectory() as folder:
@@ -36,10 +41,11 @@ def run(arguments: argparse.Namespace) -> None:
         for variant in arguments.only or tiny.VARIANTS:
             checkpoint = Path(folder) / variant
             tiny.write(variant, checkpoint, arguments.fixtures)
-            for dtype in arguments.formats.split(","):
+            for dtype in formats:
                 exported = out / (variant if dtype == "f32" else f"{variant}-{dtype}")
-                export(checkpoint, exported, dtype, fused=arguments.attention == "fused")
-                checks = verify(checkpoint, exported, dtype, budgets=budgets if dtype == "f32" else F16_BUDGETS)
+                numbers, quantization = (dtype, "none") if dtype in FORMATS else ("f32", dtype)
+                export(checkpoint, exported, numbers, quantization, fused=arguments.attention == "fused")
+                checks = verify(checkpoint, exported, numbers, quantization, budgets=budgets if dtype == "f32" else OTHER_BUDGETS)
                 failed |= not all(check.passed for check in checks)
                 summary.append(_summary(variant, dtype, exported, checks))
     print("variant   format      bytes  checks  features    logits  tokens off  result", *summary, sep="\n")

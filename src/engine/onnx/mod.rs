@@ -2,14 +2,17 @@
 //!
 //! In: views cut into patches. Out: their answers, each as soon as it is complete. Promises: a view
 //! is encoded only when a row is free for its requests, so soft tokens do not pile up; views of one
-//! size are encoded together if the model allows it; an answer does not depend on the others.
+//! size are encoded together if the model allows it; an answer does not depend on the others; the
+//! first one comes almost as soon as if it were asked for alone.
 
 mod asked;
+mod opening;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use asked::AskedView;
+use opening::Opening;
 
 use super::{Answered, Effort, Engine, EngineError, Shown, ViewForm, ViewPixels};
 use crate::answer;
@@ -32,6 +35,8 @@ pub struct OnnxEngine {
     /// Views whose answers are being written, by their number in the batch.
     writing: HashMap<usize, OpenView>,
     next_number: usize,
+    /// How many views may be begun before the first answer is there.
+    opening: Opening,
     vision_time: Duration,
     /// Time in ONNX Runtime before, while the model was opened.
     runtime_before: Duration,
@@ -58,6 +63,7 @@ impl OnnxEngine {
             pending_requests: 0,
             writing: HashMap::new(),
             next_number: 0,
+            opening: Opening::default(),
             vision_time: Duration::ZERO,
             runtime_before,
         }
@@ -74,7 +80,8 @@ impl OnnxEngine {
         let count = patches(first);
         let requests = first.asked.requests().max(1);
         // Views that are shown together are encoded without those of others.
-        let alone = first.views.len() > 1 || !self.model.probes.vision_batch;
+        let alone =
+            first.views.len() > 1 || !self.model.probes.vision_batch || !self.opening.is_over();
         let together = if alone { 1 } else { views_together(count) };
         let together = together.min(self.batch.room().div_ceil(requests));
         let alike = |shown: &&Shown| patches(shown) == count && (shown.views.len() == 1 || alone);
@@ -207,12 +214,18 @@ impl Engine for OnnxEngine {
     /// Encodes views while rows are free, and decodes a step; never waits, whatever `wait` is.
     fn advance(&mut self, _wait: Duration) -> Result<Vec<Answered>, EngineError> {
         let mut answered = Vec::new();
-        while !self.pending.is_empty() && self.batch.room() > 0 {
+        while !self.pending.is_empty()
+            && self.batch.room() > 0
+            && self.opening.admits(self.vision_time + self.batch.work().prompt_time)
+        {
             self.encode(&mut answered)?;
         }
         let finished = self.batch.advance(&mut self.model);
         for finished in finished.map_err(|error| EngineError::new(GenerateError::from(error)))? {
             self.replied(finished, &mut answered);
+        }
+        if !answered.is_empty() {
+            self.opening = Opening::Over;
         }
         Ok(answered)
     }

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import torch
 from onnxscript import optimizer
@@ -78,6 +79,7 @@ def trace(
     optimizer.optimize(graph.model)
     _fold_transposes(graph)
     _fold_clamps(graph.model.graph)
+    _take_roots_in_norms(graph)
     _name_axes(graph.model)
     _strip(graph.model)
     return graph
@@ -146,6 +148,61 @@ def _fold_clamps(graph: ir.Graph) -> None:
         graph.insert_before(high, clip)
         ir.convenience.replace_all_uses_with(high.outputs[0], clip.outputs[0])
         graph.remove([high, low], safe=True)
+
+
+def _take_roots_in_norms(graph: Graph) -> None:
+    """Norms divide by a root, and have a weight, rather than multiply with a power of -1/2, as Hugging Face writes them: the same to the last digit or two, in a form that ONNX
+    Runtime makes one operator of (`SimplifiedLayerNormFusion`). A norm without a weight gets one of ones."""
+    whole = graph.model.graph
+    for power in list(whole):
+        if power.op_type != "Pow" or not _is_number(power.inputs[1], -0.5):
+            continue
+        product, _ = next(iter(power.outputs[0].uses()), (None, 0))
+        squares = _squares(power)
+        if product is None or product.op_type != "Mul" or len(power.outputs[0].uses()) > 1 or squares is None:
+            continue
+        normed = next(value for value in product.inputs if value is not power.outputs[0])
+        if squares is not normed:
+            continue
+        root = ir.node("Sqrt", [power.inputs[0]])
+        quotient = ir.node("Div", [normed, root.outputs[0]])
+        new = [root, quotient]
+        width = _width(graph, product.outputs[0])
+        if width is None and normed.shape is not None and isinstance(normed.shape[-1], int):
+            ones = f"norm.ones_{normed.shape[-1]}"
+            if ones not in whole.initializers:
+                tensor = ir.tensor(np.ones(normed.shape[-1], np.float32), name=ones)
+                whole.initializers[ones] = ir.Value(name=ones, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+            new.append(ir.node("Mul", [quotient.outputs[0], whole.initializers[ones]]))
+        whole.insert_before(product, new)
+        ir.convenience.replace_all_uses_with(product.outputs[0], new[-1].outputs[0])
+        whole.remove([product, power], safe=True)
+
+
+def _is_number(value: ir.Value | None, number: float) -> bool:
+    return value is not None and value.const_value is not None and value.const_value.size == 1 and float(value.const_value.numpy().item()) == number
+
+
+def _squares(power: ir.Node) -> ir.Value | None:
+    """What the mean of squares under a norm's power is of."""
+    node: ir.Node | None = power.inputs[0].producer()
+    for kind in ("Add", "ReduceMean", "Pow"):
+        if node is None or node.op_type != kind:
+            return None
+        if kind == "Pow":
+            return node.inputs[0] if _is_number(node.inputs[1], 2.0) else None
+        node = next((value.producer() for value in node.inputs if value is not None and value.producer() is not None), None)
+    return None
+
+
+def _width(graph: Graph, value: ir.Value) -> int | None:
+    """The length of a norm's weight, if `value` is multiplied with one and nothing else is done with it."""
+    uses = list(value.uses())
+    if len(uses) != 1 or uses[0][0].op_type != "Mul":
+        return None
+    other = next((one for one in uses[0][0].inputs if one is not value), None)
+    is_weight = other is not None and other.is_initializer() and other.shape is not None and len(other.shape) == 1
+    return other.shape[0] if is_weight else None
 
 
 def drop_unused(graph: Graph) -> None:
