@@ -97,7 +97,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         let subset = node.attribute("subset").filter(|subset| !["", "default"].contains(subset));
         let split = subset.and_then(Split::of_word);
         if let Some(subset) = subset.filter(|_| split.is_none()) {
-            reading.count(format!("images are of the subset {subset:?}, which is no split"));
+            let what = format!("of the subset {subset:?}, which is no split");
+            reading.count("image is", "images are", &what);
         }
         let mut image = Image {
             file: find_image(&name, &folders),
@@ -160,7 +161,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             .push(format!("{outside} points lie outside of their image, and are left out"));
     }
     if fields > 0 {
-        reading.remarks.push(format!("{fields} shapes have attributes, which are not kept"));
+        let fields = counted(fields, "shape has", "shapes have");
+        reading.remarks.push(format!("{fields} attributes, which are not kept"));
     }
     Ok(Dataset { categories: labels.into_names(), images, ..Dataset::default() })
 }
@@ -169,10 +171,14 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
 fn count_unkept(shape: Node<'_, '_>, reading: &mut Reading<'_>) {
     let kind = shape.tag_name().name();
     if matches!(kind, "ellipse" | "mask") {
-        reading.count(format!("<{kind}> have the box around them"));
+        reading.count(
+            "shape is",
+            "shapes are",
+            &format!("<{kind}>, of which the box around is kept"),
+        );
     }
     if shape.attribute("occluded") == Some("1") || shape.attribute("group_id").is_some() {
-        reading.count("shapes are occluded, or in a group, which is not kept");
+        reading.count("shape is", "shapes are", "occluded, or in a group, which is not kept");
     }
 }
 

@@ -153,9 +153,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             };
             let further = row.objects.as_ref().map(|objects| &objects.more);
             if let Some(column) = further.and_then(|further| further.keys().next()) {
-                reading.count(format!(
-                    "rows have further columns of objects ({column} ...): left out"
-                ));
+                let what = format!("further columns of objects ({column} ...): left out");
+                reading.count("row has", "rows have", &what);
             }
             plain += usize::from(row.objects.is_none() && !image.unboxed);
             let objects = row.objects.into_iter().flat_map(|objects| {
@@ -192,15 +191,18 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         remark_undescribed(&names, &read, &format!("row in {}", file.display()), reading.remarks);
     }
     if plain > 0 {
-        reading
-            .remarks
-            .push(format!("{plain} rows have no objects: they are images with nothing in them"));
+        let rows = counted(plain, "row has no objects", "rows have no objects");
+        reading.remarks.push(format!("{rows}: nothing is in such images"));
     }
     if numbers > 0 {
-        reading.remarks.push(format!(
-            "{numbers} boxes have numbers for categories, and the file has no names: the numbers \
-             are their names"
-        ));
+        let numbers = counted(
+            numbers,
+            "box has a number for a category",
+            "boxes have numbers for categories",
+        );
+        reading
+            .remarks
+            .push(format!("{numbers}, and the file has no names: the numbers are their names"));
     }
     let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
     super::labels::sort_categories(&mut dataset, &[]);

@@ -183,14 +183,15 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
 /// Counts what a labelled area says and a box has no word for. `key` is that of its labels.
 fn count_unkept(result: &Value, value: &Value, key: Option<&str>, reading: &mut Reading<'_>) {
     if key.is_some_and(|key| value[key].get(1).is_some()) {
-        reading.count("results have several labels: the first of each counts");
+        reading.count("result has", "results have", "several labels: the first counts");
     }
     if value.get("radiusX").is_some() {
-        reading.count("results are ellipses: each has the box around it");
+        let ellipses = ["result is an ellipse,", "results are ellipses,"];
+        reading.count(ellipses[0], ellipses[1], "of which the box around is kept");
     }
     let notes = result.get("meta").and_then(Value::as_object);
     if notes.is_some_and(|notes| !notes.is_empty()) {
-        reading.count("results have notes (meta), which are not kept");
+        reading.count("result has", "results have", "notes (meta), which are not kept");
     }
 }
 

@@ -143,7 +143,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
         };
         if says(&file.flags) || says(&file.description) {
-            reading.count("files have flags or a description of the image, which are not kept");
+            let what = "flags or a description of the image, which are not kept";
+            reading.count("file has", "files have", what);
         }
         let mut image =
             Image { name: image_name, width, height, file: image_file, ..Image::default() };
@@ -196,7 +197,8 @@ fn add_shapes(
             continue;
         }
         if says(&shape.flags) || says(&shape.attributes) || says(&shape.description) {
-            reading.count("shapes have flags, attributes or a description, which are not kept");
+            let what = "flags, attributes or a description, which are not kept";
+            reading.count("shape has", "shapes have", what);
         }
         if let ("point", [[x, y]]) = (kind, shape.points.as_slice()) {
             let category = labels.place(&shape.label);
@@ -218,7 +220,8 @@ fn add_shapes(
             }
         };
         if matches!(kind, "circle" | "mask") {
-            reading.count(format!("shapes of the kind {kind} have the box around them"));
+            let what = format!("of the kind {kind}, of which the box around is kept");
+            reading.count("shape is", "shapes are", &what);
         }
         let category = labels.place(&shape.label);
         // Polygons of one group are the parts of one object.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::coco::parse_json;
+use super::counted::counted;
 use super::names;
 use super::reading::{Reading, find_image, size_of};
 use super::writing::{Keeps, Put, Written};
@@ -123,12 +124,14 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         images.push(image);
     }
     if failed > 0 {
-        reading.remarks.push(format!("{failed} images failed, and are left out"));
+        let failed = counted(failed, "image failed, and is", "images failed, and are");
+        reading.remarks.push(format!("{failed} left out"));
     }
     if classified > 0 {
+        let classified = counted(classified, "box has", "boxes have");
         reading.remarks.push(format!(
-            "{classified} boxes have classifications (species), which are not kept: the label is \
-             the detection's category"
+            "{classified} classifications (species), which are not kept: the label is the \
+             detection's category"
         ));
     }
     Ok(Dataset { categories, images, ..Dataset::default() })

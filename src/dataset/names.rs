@@ -6,6 +6,7 @@
 
 use std::path::{Component, Path};
 
+use super::counted::counted;
 use super::reading::find_image;
 
 /// The names below the images' folder that `written` stand for, and how many of them were no
@@ -54,9 +55,14 @@ pub(super) fn relative(written: &[&str], folders: &[&Path]) -> (Vec<String>, usi
 /// Says how many names were cut.
 pub(super) fn remark(foreign: usize, remarks: &mut Vec<String>) {
     if foreign > 0 {
+        let foreign = counted(
+            foreign,
+            "image is named by an absolute path or address",
+            "images are named by absolute paths or addresses",
+        );
         remarks.push(format!(
-            "{foreign} images are named by absolute paths or addresses: the tail of each that is \
-             there counts, else what follows the folders that they have in common"
+            "{foreign}: the tail of each that is there counts, else what follows the folders that \
+             they have in common"
         ));
     }
 }

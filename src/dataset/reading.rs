@@ -24,8 +24,8 @@ pub(crate) struct Reading<'r> {
     /// Boxes that have no area inside their image.
     dropped: usize,
     problems: Vec<Problem>,
-    /// What was left out or bent, in words that follow a count.
-    counted: BTreeMap<String, usize>,
+    /// What was left out or bent, in words that follow a count of one, and of several.
+    counted: BTreeMap<[String; 2], usize>,
     /// What a user should know.
     pub(super) remarks: &'r mut Vec<String>,
 }
@@ -41,9 +41,11 @@ impl<'r> Reading<'r> {
         !self.problems.is_empty()
     }
 
-    /// Counts what is left out or bent: `what` follows the count in a remark.
-    pub(super) fn count(&mut self, what: impl Into<String>) {
-        *self.counted.entry(what.into()).or_default() += 1;
+    /// Counts what is left out or bent. In a remark, `one` follows the count of one, `many` that of
+    /// several, and then come the words that say `what` is done with it.
+    pub(super) fn count(&mut self, one: &str, many: &str, what: &str) {
+        let words = [one, many].map(|subject| format!("{subject} {what}"));
+        *self.counted.entry(words).or_default() += 1;
     }
 
     /// An entry at `path` (and `line`) that is left out, of a `kind` that follows a count.
@@ -119,8 +121,8 @@ impl<'r> Reading<'r> {
             );
             self.remarks.push(format!("{dropped} left out"));
         }
-        for (what, count) in self.counted {
-            self.remarks.push(format!("{count} {what}"));
+        for ([one, many], count) in self.counted {
+            self.remarks.push(counted(count, &one, &many));
         }
         // What is in two splits is looked at twice.
         let mut said = HashSet::new();
@@ -193,7 +195,8 @@ pub(super) fn images_under(
         entries.filter(|entry| entry.path_is_symlink() && is_dangling(entry.path())).count();
     if dangling > 0 {
         remarks.push(format!(
-            "{dangling} links in {} lead to files that are not there: they are left out",
+            "{} to a file that is not there in {}: left out",
+            counted(dangling, "link leads", "links lead"),
             root.display()
         ));
     }

@@ -251,7 +251,7 @@ mod tests {
         let connections = listener.accept(&is_over, move |_| async move {
             of_bytes(hyper::StatusCode::OK, "text/plain", vec![b'x'; length])
         });
-        connections.run_until(Instant::now() + Duration::from_secs(60), || reading.is_finished());
+        connections.run_until(Instant::now() + Duration::from_mins(1), || reading.is_finished());
         reading.join().unwrap();
         // The one that has read may ask again, and holds its connection for that.
         connections.run_until(Instant::now() + Duration::from_secs(20), || {

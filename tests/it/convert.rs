@@ -139,8 +139,8 @@ fn splits_outlines_and_classes_txt_are_read_as_their_makers_mean_them() {
     let out = dir.path().join("robo.json");
     convert(&dir.path().join("robo"), "coco", &out, &[])
         .success()
-        .stderr(predicates::str::contains("1 lines are outlines"))
-        .stderr(predicates::str::contains("1 images have no label file"));
+        .stderr(predicates::str::contains("1 line is an outline"))
+        .stderr(predicates::str::contains("1 image has no label file"));
     let instances = read_json(&out);
     let boxes = boxes(&instances);
     assert_eq!(

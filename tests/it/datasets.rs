@@ -158,7 +158,7 @@ fn all_problems_are_said_at_once_or_skipped_and_counted() {
         .stderr(contains("left out: 1 annotations of images that are not there (the first: "))
         .stderr(contains("left out: 1 annotations with no bbox that is one"))
         .stderr(contains("left out: 1 images with the name of another one"))
-        .stderr(contains("1 annotations are of images that are left out"));
+        .stderr(contains("1 annotation is of images that are left out"));
     assert_eq!(dir.boxes("out.json"), one("b.jpg", "dog", [5.5, 6.5, 7.25, 8.5]));
 
     dir.write("yolo/data.yaml", "names: [cat]\ntrain: images\nval: images\n");
@@ -220,7 +220,7 @@ fn coco_as_other_tools_write_it() {
     // Python writes NaN, and halves of characters.
     let nan = plain.replace("12", "NaN");
     assert_eq!(
-        read("nan.json", &file(sized, &nan, "\"cat\""), "1 annotations have no area"),
+        read("nan.json", &file(sized, &nan, "\"cat\""), "1 annotation has no area"),
         cat("a.jpg")
     );
     let half = read("half.json", &file(sized, plain, "\"c\\ud83d\""), "");
@@ -236,7 +236,7 @@ fn coco_as_other_tools_write_it() {
     );
     let outlined = r#""segmentation": [[1, 2, 4, 2, 4, 6]], "area": 6, "iscrowd": 0"#;
     assert_eq!(
-        read("seg.json", &file(sized, outlined, "\"cat\""), "the box around their outline"),
+        read("seg.json", &file(sized, outlined, "\"cat\""), "the box around the outline"),
         cat("a.jpg")
     );
     // LVIS and Label Studio have other names for images, other machines other folders.
@@ -253,7 +253,7 @@ fn coco_as_other_tools_write_it() {
         let found = read(
             "name.json",
             &file(&image, plain, "\"cat\""),
-            "1 images are named by absolute paths",
+            "1 image is named by an absolute path",
         );
         assert_eq!(found, cat(name), "{value}");
         fs::remove_file(dir.path("name.json.out.json")).unwrap();
@@ -268,7 +268,7 @@ fn coco_as_other_tools_write_it() {
         "categories": [{"id": 1, "name": "cat"}, {"id": 1, "name": "cat"}],
     });
     assert_eq!(
-        read("twice.json", &twice.to_string(), "1 ids of annotations are there twice").len(),
+        read("twice.json", &twice.to_string(), "1 id is there twice in annotations").len(),
         2
     );
     let packed = dir.path("packed.json");
@@ -306,9 +306,9 @@ fn yolo_as_other_tools_write_it() {
         dir.picture(&format!("rf/{split}/images/{split}.png"));
         dir.write(&format!("rf/{split}/labels/{split}.txt"), line);
     }
-    dir.convert("rf", "yolo", "rf-yolo", &[]).success().stderr(contains(
-        "1 images lie in no split, and are left out (the first: extra/images/extra.png)",
-    ));
+    dir.convert("rf", "yolo", "rf-yolo", &[])
+        .success()
+        .stderr(contains("1 image lies in no split: left out (the first: extra/images/extra.png)"));
     let list = |name: &str| fs::read_to_string(dir.path(&format!("rf-yolo/{name}.txt"))).unwrap();
     assert_eq!(
         (list("train"), list("val")),

@@ -100,7 +100,7 @@ fn ids_may_be_strings_and_areas_may_be_missing() {
     let result = printed(&mut eval(&path, &["--json", "--predictions"], &results));
     assert!(difference(&result["figures"], expected) < 1e-6, "{}", result["figures"]);
     let remarks = result["remarks"].to_string();
-    assert!(remarks.contains("830 annotations do not say iscrowd"), "{remarks}");
+    assert!(remarks.contains("830 annotations have no iscrowd"), "{remarks}");
     // Without areas, those of the boxes: what does not depend on area stays.
     for annotation in truth["annotations"].as_array_mut().unwrap() {
         annotation.as_object_mut().unwrap().remove("area");

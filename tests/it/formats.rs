@@ -430,7 +430,7 @@ fn labelme_and_cvat_as_people_draw() {
         .success()
         .stderr(contains("cvat to yolo: 1 image, 4 boxes, 2 categories"))
         .stderr(contains("1 point is left out, which YOLO has no word for"))
-        .stderr(contains("1 shapes have attributes, which are not kept"));
+        .stderr(contains("1 shape has attributes, which are not kept"));
     assert_eq!(fs::read_to_string(yolo.join("val.txt")).unwrap(), "./images/sub/a.jpg\n");
     let out = dir.path().join("cvat.json");
     convert(&xml, "coco", &out, &[]).success();

@@ -29,7 +29,7 @@ fn a_segmentation_is_polygons_or_a_mask_or_left_out() {
     let dir = Dir::new();
     let mask = json!({"counts": [810, 10, 7180], "size": [80, 100]});
     let triangle = json!([[10.0, 10.0, 30.0, 10.0, 10.0, 30.0]]);
-    let odd = "1 annotations have a segmentation that is neither polygons nor one mask";
+    let odd = "1 annotation has a segmentation that is neither polygons nor one mask";
     for (name, segmentation, read, says) in [
         ("mask", json!([mask]), mask.clone(), "coco to coco"),
         ("masks", json!([mask, mask]), json!([]), odd),
@@ -45,7 +45,7 @@ fn a_segmentation_is_polygons_or_a_mask_or_left_out() {
         assert_eq!(read_json(dir.path(&out))["annotations"][0]["segmentation"], read, "{name}");
     }
     dir.write("in.json", coco(&json!({"score": "high"})).to_string());
-    let odd = "1 annotations have a score that is no number";
+    let odd = "1 annotation has a score that is no number";
     dir.convert("in.json", "coco", "score.json", &[]).success().stderr(contains(odd));
 }
 
@@ -104,7 +104,7 @@ fn label_files_of_yolo_that_lie_elsewhere_are_refused() {
     dir.write("set/labels/test/1.txt", line);
     dir.convert("set", "coco", "out.json", &[])
         .success()
-        .stderr(contains("1 images lie in no split").and(contains("1 images have no label file")));
+        .stderr(contains("1 image lies in no split").and(contains("1 image has no label file")));
 }
 
 #[test]
@@ -195,15 +195,15 @@ fn labelme(shape: &Value, top: &Value) -> String {
 #[test]
 fn labelme_says_what_is_not_kept() {
     let none = json!({});
-    let around = "have the box around them";
-    let further = "1 shapes have flags, attributes or a description, which are not kept";
+    let around = ", of which the box around is kept";
+    let further = "1 shape has flags, attributes or a description, which are not kept";
     let circle = json!({"shape_type": "circle", "points": [[50, 40], [60, 40]]});
     for (shape, top, says) in [
         (circle, none.clone(), around),
         (json!({"shape_type": "mask", "mask": "iVBORw0KGgo"}), none.clone(), around),
         (json!({"attributes": {"color": "red"}}), none.clone(), further),
         (json!({"flags": {"hidden": true, "small": false}}), none.clone(), further),
-        (none.clone(), json!({"flags": {"blurred": true}}), "1 files have flags"),
+        (none.clone(), json!({"flags": {"blurred": true}}), "1 file has flags"),
         (none.clone(), none.clone(), "1 image has no .json file (the first: z.png)"),
     ] {
         let dir = Dir::new();
@@ -250,9 +250,9 @@ fn label_studio_says_what_is_not_kept_and_refuses_several_images() {
     let mut noted = result(plain.clone());
     noted["meta"] = json!({"text": ["unsure"]});
     for (result, says) in [
-        (result(two), "1 results have several labels: the first of each counts"),
-        (result(ellipse), "1 results are ellipses"),
-        (noted, "1 results have notes (meta)"),
+        (result(two), "1 result has several labels: the first counts"),
+        (result(ellipse), "1 result is an ellipse, of which"),
+        (noted, "1 result has notes (meta)"),
     ] {
         let dir = Dir::new();
         dir.write("in.json", of(&[result]));
@@ -284,9 +284,9 @@ fn cvat_imagefolder_and_megadetector_say_what_is_not_kept() {
     dir.write("cvat/annotations.xml", cvat("subset=\"holdout\"", &format!("{hidden}{ellipse}")));
     dir.convert("cvat", "coco", "cvat.json", &[])
         .success()
-        .stderr(contains("1 images are of the subset \"holdout\", which is no split"))
-        .stderr(contains("1 <ellipse> have the box around them"))
-        .stderr(contains("1 shapes are occluded, or in a group"));
+        .stderr(contains("1 image is of the subset \"holdout\", which is no split"))
+        .stderr(contains("1 shape is <ellipse>, of which the box around is kept"))
+        .stderr(contains("1 shape is occluded, or in a group"));
     dir.picture("hf/train/a.png");
     dir.picture("hf/train/z.png");
     let row = json!({"file_name": "a.png",
@@ -294,7 +294,7 @@ fn cvat_imagefolder_and_megadetector_say_what_is_not_kept() {
     dir.write("hf/train/metadata.jsonl", format!("{row}\n"));
     dir.convert("hf", "coco", "hf.json", &[])
         .success()
-        .stderr(contains("1 rows have further columns of objects (occluded ...)"))
+        .stderr(contains("1 row has further columns of objects (occluded ...)"))
         .stderr(contains("1 image has no row in").and(contains("the first: z.png")));
     let batch = |entry: &Value| {
         json!({"info": {}, "detection_categories": {"1": "animal"}, "images": [entry]}).to_string()
@@ -303,7 +303,7 @@ fn cvat_imagefolder_and_megadetector_say_what_is_not_kept() {
     dir.write("failed.json", batch(&image(&json!(null))));
     dir.convert("failed.json", "coco", "failed.out.json", &[])
         .success()
-        .stderr(contains("1 images failed, and are left out"));
+        .stderr(contains("1 image failed, and is left out"));
     let pixels = json!([{"category": "1", "conf": 0.5, "bbox": [10, 10, 20, 20]}]);
     dir.write("pixels.json", batch(&image(&pixels)));
     dir.convert("pixels.json", "coco", "pixels.out.json", &[])

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::counted::counted;
 use super::super::model::{self, Outline};
 use super::super::names;
 use super::super::reading::{Reading, find_image, size_of};
@@ -393,24 +394,21 @@ struct Mended {
 
 impl Mended {
     fn remark(&self, path: &Path, remarks: &mut Vec<String>) {
+        let odd_area =
+            "an area that is none (negative, or no number): width x height of the box is used";
+        let odd_outline = "a segmentation that is neither polygons nor one mask: it is left out";
         for (count, what) in [
-            (self.without_area, "have no area: width x height of the box is used"),
-            (
-                self.odd_area,
-                "have an area that is none (negative, or no number): width x height of the box is \
-                 used",
-            ),
-            (self.without_crowd, "do not say iscrowd: they count as single objects"),
-            (self.boxed, "have no bbox: the box around their outline is used"),
-            (self.same_id, "have the id of another one"),
-            (
-                self.odd_outline,
-                "have a segmentation that is neither polygons nor one mask: it is left out",
-            ),
-            (self.odd_score, "have a score that is no number: it is left out"),
+            (self.without_area, "no area: width x height of the box is used"),
+            (self.odd_area, odd_area),
+            (self.without_crowd, "no iscrowd: counted as single objects"),
+            (self.boxed, "no bbox: the box around the outline is used"),
+            (self.same_id, "the id of another one"),
+            (self.odd_outline, odd_outline),
+            (self.odd_score, "a score that is no number: it is left out"),
         ] {
             if count > 0 {
-                remarks.push(format!("{}: {count} annotations {what}", path.display()));
+                let has = counted(count, "annotation has", "annotations have");
+                remarks.push(format!("{}: {has} {what}", path.display()));
             }
         }
     }
@@ -540,7 +538,10 @@ fn sorted<T>(
         }
     }
     if repeated > 0 {
-        reading.remarks.push(format!("{repeated} of {list} are there twice, and count once"));
+        reading.remarks.push(format!(
+            "{} there twice in {list}: each counts once",
+            counted(repeated, "entry is", "entries are")
+        ));
     }
     (kept, places)
 }
@@ -658,7 +659,10 @@ pub(in super::super) fn dataset(
         }
     }
     if outside > 0 {
-        let remark = format!("{outside} points lie outside of their image, and are left out");
+        let remark = format!(
+            "{} outside of the image: left out",
+            counted(outside, "point lies", "points lie")
+        );
         reading.remarks.push(remark);
     }
     for image in &mut images {
@@ -666,16 +670,20 @@ pub(in super::super) fn dataset(
         image.unboxed &= image.objects.is_empty();
     }
     if of_lost > 0 {
-        let remark = format!("{of_lost} annotations are of images that are left out");
+        let remark = format!(
+            "{} of images that are left out",
+            counted(of_lost, "annotation is", "annotations are")
+        );
         reading.remarks.push(remark);
     }
     let categories = instances.categories;
     let ids: Vec<u64> = categories.iter().filter_map(|category| category.id.number()).collect();
     odd_ids += categories.len() - ids.len();
     if odd_ids > 0 {
-        reading
-            .remarks
-            .push(format!("{odd_ids} ids are not whole numbers from 0 to 2^64, and are not kept"));
+        reading.remarks.push(format!(
+            "{} from 0 to 2^64: not kept",
+            counted(odd_ids, "id is no whole number", "ids are no whole numbers")
+        ));
     }
     let category_ids = if ids.len() == categories.len() { ids } else { Vec::new() };
     let (categories, fields) =

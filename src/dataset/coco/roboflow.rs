@@ -146,7 +146,10 @@ pub(in super::super) fn write(
     }
     let none = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
     if dataset.is_split() && none > 0 {
-        remarks.push(format!("{none} images are in no split: they are put into train"));
+        remarks.push(format!(
+            "{} in no split: put into train",
+            counted(none, "image is", "images are")
+        ));
     }
     if !dataset.is_split() {
         dataset.images.iter_mut().for_each(|image| image.splits = Splits::only(Split::Train));

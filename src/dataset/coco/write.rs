@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use super::super::counted::counted;
 use super::super::{Dataset, Image};
 use super::written::{
     InTurn, Info, Skeleton, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances,
@@ -49,8 +50,8 @@ impl Numbering {
         }
         if with_id == count {
             remarks.push(format!(
-                "{} ids of {what} are there twice: all of them are numbered anew, from 1",
-                count - own.len()
+                "{} there twice in {what}: all are numbered anew, from 1",
+                counted(count - own.len(), "id is", "ids are")
             ));
         } else if with_id > 0 {
             remarks.push(format!(

@@ -218,9 +218,10 @@ fn image_names(
         names.push(Some(name));
     }
     if stale > 0 {
+        let stale = counted(stale, "file names", "files name");
         reading.remarks.push(format!(
-            "{stale} files name an image in <filename> that is not there, or that another file is \
-             about: they are named by their own file"
+            "{stale} an image in <filename> that is not there, or that another file is about: the \
+             file's own name counts"
         ));
     }
     names
@@ -289,7 +290,9 @@ fn read_splits(
         remarks.push(format!("{folders} of ImageSets: left out, splits are those of Main"));
     }
     if unknown > 0 {
-        remarks.push(format!("{unknown} lines of ImageSets/Main name no file of Annotations"));
+        let unknown =
+            counted(unknown, "line of ImageSets/Main names", "lines of ImageSets/Main name");
+        remarks.push(format!("{unknown} no file of Annotations"));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use super::super::counted::counted;
 use super::super::reading::{Reading, files_under, images_under, is_picture, size_of, stem};
 use super::super::{Dataset, DatasetError, Image, Object, Split};
 use super::line::{Line, Shape, parse_line};
@@ -166,26 +167,28 @@ struct Counts {
 impl Counts {
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.outlines > 0 {
-            remarks
-                .push(format!("{} lines are outlines: each has the box around it", self.outlines));
+            remarks.push(format!(
+                "{}: each has the box around it",
+                counted(self.outlines, "line is an outline", "lines are outlines")
+            ));
         }
         if self.poses > 0 {
             remarks.push(format!(
-                "{} lines are poses: their boxes are taken, their keypoints are not",
-                self.poses
+                "{}: boxes are taken, keypoints are not",
+                counted(self.poses, "line is a pose", "lines are poses")
             ));
         }
         if self.shared > 0 {
             remarks.push(format!(
-                "{} images have the label file of another image, whose name differs in its \
-                 extension alone: both have its boxes",
-                self.shared
+                "{} the label file of another image, whose name differs in its extension alone: \
+                 both have its boxes",
+                counted(self.shared, "image has", "images have")
             ));
         }
         if self.unlabelled > 0 {
             remarks.push(format!(
-                "{} images have no label file: they are images with nothing in them",
-                self.unlabelled
+                "{} no label file, and nothing in it",
+                counted(self.unlabelled, "image has", "images have")
             ));
         }
     }
@@ -414,8 +417,8 @@ impl Found<'_> {
             .retain(|name| root.join(name).canonicalize().is_ok_and(|path| !read.contains(&path)));
         if let [first, ..] = outside.as_slice() {
             reading.remarks.push(format!(
-                "{} images lie in no split, and are left out (the first: {first})",
-                outside.len()
+                "{} in no split: left out (the first: {first})",
+                counted(outside.len(), "image lies", "images lie")
             ));
         }
         Ok(())

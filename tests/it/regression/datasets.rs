@@ -370,7 +370,7 @@ fn the_box_of_a_pose_is_its_box() {
     files.write("set/labels/a.txt", format!("0 0.5 0.5 0.2 0.25 {keypoints}\n"));
     files
         .write("set/data.yaml", "train: images\nval: images\nkpt_shape: [4, 3]\nnames: [person]\n");
-    files.convert("set", "coco", "one.json").success().stderr(contains("1 lines are poses"));
+    files.convert("set", "coco", "one.json").success().stderr(contains("1 line is a pose"));
     assert_eq!(
         read_json(files.path("one.json"))["annotations"][0]["bbox"],
         json!([40.0, 30.0, 20.0, 20.0])
@@ -387,7 +387,7 @@ fn the_box_of_a_pose_is_its_box() {
     // Outlines and turned boxes stay what they were.
     files.write("set/labels/a.txt", "0 0.1 0.1 0.4 0.1 0.4 0.6 0.1 0.6\n");
     files.write("set/data.yaml", "train: images\nval: images\nnames: [person]\n");
-    files.convert("set", "coco", "three.json").success().stderr(contains("1 lines are outlines"));
+    files.convert("set", "coco", "three.json").success().stderr(contains("1 line is an outline"));
     assert_eq!(
         read_json(files.path("three.json"))["annotations"][0]["bbox"],
         json!([10.0, 8.0, 30.0, 40.0])
@@ -520,7 +520,7 @@ fn a_link_that_leads_nowhere_refuses_no_data_set() {
     files.write("yolo/labels/a.txt", "0 0.5 0.5 0.2 0.2\n");
     files.write("yolo/data.yaml", "train: images\nval: images\nnames: [cat]\n");
     std::os::unix::fs::symlink("gone.png", files.path("yolo/images/b.png")).unwrap();
-    files.convert("yolo", "coco", "out.json").success().stderr(contains("1 links in"));
+    files.convert("yolo", "coco", "out.json").success().stderr(contains("1 link leads"));
     assert_eq!(
         boxes(&read_json(files.path("out.json"))),
         BTreeMap::from([("a.png".to_owned(), 1)])
