@@ -188,19 +188,28 @@ def answers(variant: str, names: list[str], inputs: dict, clips: Path, gemscope:
         answer = ours[name]["answers"][0]
         tokens = answer["tokens"]["answer"]
         # A random model repeats itself, which Gemscope stops.
-        text = in_text(processor.tokenizer, generated[:tokens].tolist())
-        right = answer["text"] == text and (answer["ended"] == "looped" or tokens == len(generated))
+        same = reads_as(answer["text"], processor.tokenizer, generated[:tokens].tolist())
+        right = same and (answer["ended"] == "looped" or tokens == len(generated))
         check(right, f"{name}: {tokens} tokens of {variant} are those of generate()")
 
 
-def in_text(tokenizer, ids: list[int]) -> str:
-    """The text of tokens, of which some are single bytes: each of a run of bytes that are no text is a mark, but for letters. `decode` has marks for them, too."""
+def reads_as(text: str, tokenizer, ids: list[int]) -> bool:
+    """Whether `text` is what these tokens write, one after the other, some of them single bytes: bytes that are no character by the next word are a mark each.
 
-    def piece(token: str) -> bytes:
-        is_byte = len(token) == 6 and token.startswith("<0x") and token.endswith(">")
-        return bytes([int(token[3:5], 16)]) if is_byte else token.replace("\u2581", " ").encode()
-
-    return b"".join(map(piece, tokenizer.convert_ids_to_tokens(ids))).decode(errors="replace")
+    `decode` has marks also for those of them that are characters by themselves. The last bytes may still become a character, and are then left out.
+    """
+    written, pending = "", b""
+    for token in tokenizer.convert_ids_to_tokens(ids):
+        if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+            pending += bytes([int(token[3:5], 16)])
+            try:
+                written, pending = written + pending.decode(), b""
+            except UnicodeDecodeError:
+                continue
+        else:
+            written, pending = written + "\ufffd" * len(pending) + token.replace("\u2581", " "), b""
+    last = text.removeprefix(written)
+    return text.startswith(written) and last == "\ufffd" * len(last) and len(last) <= len(pending)
 
 
 if __name__ == "__main__":
