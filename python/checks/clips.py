@@ -205,7 +205,9 @@ def reads_as(text: str, tokenizer, ids: list[int]) -> bool:
             try:
                 written, pending = written + pending.decode(), b""
             except UnicodeDecodeError:
-                continue
+                # No character is longer.
+                if len(pending) == 4:
+                    written, pending = written + "\ufffd" * 4, b""
         else:
             written, pending = written + "\ufffd" * len(pending) + token.replace("\u2581", " "), b""
     last = text.removeprefix(written)
