@@ -143,6 +143,24 @@ def folder_of(work: Path, count: int, kind: str = "scenes") -> Path:
     return folder
 
 
+def links(work: Path, count: int) -> Path:
+    """A folder of `count` hard links to the 20 scenes of the fixtures, where not what a model is shown counts, but how many files there are."""
+    folder = work / f"links-{count}"
+    if folder.is_dir() and sum(1 for _ in os.scandir(folder)) == count:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sources = sorted(path for path in (ROOT / "fixtures/shapes").iterdir() if path.suffix in (".png", ".jpg"))
+    for index in range(count):
+        source = sources[index % len(sources)]
+        target = folder / f"{index:06}{source.suffix}"
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+    return folder
+
+
 def _scenes(count: int) -> Iterator[Image.Image]:
     """The canvases and numbers of objects of `fixtures/shapes`, in turn; other seeds than the demo model was trained and evaluated with."""
     sys.path.insert(0, str(ROOT / "python"))

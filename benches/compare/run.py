@@ -26,7 +26,7 @@ import machine
 from data import ROOT
 from sections import Context, say
 
-SECTIONS = ("preprocessing", "single_stream", "folder", "batched", "grammar", "questions", "critique", "memory", "profile", "threads")
+SECTIONS = ("preprocessing", "single_stream", "folder", "batched", "grammar", "questions", "critique", "memory", "scale", "first_record", "profile", "threads")
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 RESULTS = ROOT / "docs" / "benchmarks.json"
 

@@ -102,10 +102,10 @@ impl Dataset {
             let is_written = keeps.polygons != Polygons::None && object.polygons().is_some();
             is_polygon && !keeps.outlines && !is_written
         });
-        let lost = if keeps.polygons != Polygons::None {
-            "polygons whose bounds are not the box, and which are left out"
-        } else {
+        let lost = if keeps.polygons == Polygons::None {
             "polygons (segmentation)"
+        } else {
+            "polygons whose bounds are not the box, and which are left out"
         };
         say(polygons, &format!("box has {lost}"), &format!("boxes have {lost}"));
         let masks = count(&|object| matches!(object.outline.as_deref(), Some(Outline::Mask(_))));

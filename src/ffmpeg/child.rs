@@ -205,7 +205,8 @@ fn in_own_group(command: &mut Command) {
 #[cfg(not(any(unix, windows)))]
 fn in_own_group(_: &mut Command) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

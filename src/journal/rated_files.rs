@@ -7,6 +7,7 @@
 //! was killed in between.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
@@ -89,7 +90,11 @@ impl FileChange {
 }
 
 fn in_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -271,13 +271,12 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
         record.answers.shrink_to_fit();
         record.detections.shrink_to_fit();
         record.notes.shrink_to_fit();
-        match &record.moved_from {
-            Some(earlier) => drop(records.remove(earlier)),
+        if let Some(earlier) = &record.moved_from {
+            records.remove(earlier);
+        } else {
             // What was asked about it later changes nothing about how it came by its name.
-            None => {
-                let earlier: Option<&Record> = records.get(&record.image);
-                record.moved_from = earlier.and_then(|earlier| earlier.moved_from.clone());
-            }
+            let earlier: Option<&Record> = records.get(&record.image);
+            record.moved_from = earlier.and_then(|earlier| earlier.moved_from.clone());
         }
         records.insert(record.image.clone(), record);
     })?;

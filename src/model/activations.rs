@@ -106,12 +106,11 @@ fn is_named(attribute: &[u8], name: &[u8]) -> io::Result<bool> {
     Ok(found)
 }
 
+/// What gives a field another content, or `None` to leave it.
+type Change<'c> = &'c mut dyn FnMut(&[u8]) -> io::Result<Option<Vec<u8>>>;
+
 /// A message in which `change` gave the field `number` another content; `None` leaves it.
-fn rewrite(
-    message: &[u8],
-    number: u64,
-    change: &mut dyn FnMut(&[u8]) -> io::Result<Option<Vec<u8>>>,
-) -> io::Result<Vec<u8>> {
+fn rewrite(message: &[u8], number: u64, change: Change<'_>) -> io::Result<Vec<u8>> {
     let mut changed = Vec::with_capacity(message.len() + 64);
     each(message, &mut |key, content, whole| {
         let other = if key == (number << 3 | BYTES) { change(content)? } else { None };

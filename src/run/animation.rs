@@ -60,7 +60,7 @@ pub(super) fn read_animation(record: &mut Record, frames: Vec<Vec<Reading>>, rul
     let Some((place, one)) = worst else {
         return answer::read_into(record, Vec::new(), rules);
     };
-    *record = Record { answers, status, ..one };
+    *record = Record { status, answers, ..one };
     if let Some(shown) = &mut record.animation {
         shown.boxes_of = shown.frames.get(place).copied();
     }

@@ -447,7 +447,7 @@ pub fn list_chosen(
     let Found { mut images, mut passed_over, .. } = found;
     let videos = match choice.video {
         Some(VideoUse::Frames(frames)) => {
-            video::expand(&mut images, frames, (choice.say, choice.stop.as_ref()))?
+            video::expand(&mut images, frames, choice.say, choice.stop.as_ref())?
         }
         Some(VideoUse::Whole) => video::whole(&mut images)?,
         None => None,

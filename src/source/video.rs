@@ -192,7 +192,8 @@ pub(super) fn whole(images: &mut BTreeMap<String, Listed>) -> Result<Option<Vide
 pub(super) fn expand(
     images: &mut BTreeMap<String, Listed>,
     wanted: VideoFrames,
-    (say, stop): (Option<fn(&str)>, Option<&Arc<AtomicBool>>),
+    say: Option<fn(&str)>,
+    stop: Option<&Arc<AtomicBool>>,
 ) -> Result<Option<Videos>, SourceError> {
     let video = |listed: &Listed| match &listed.place {
         Ok(Place::File(path)) if has_video_extension(path) => Some(path.clone()),

@@ -25,10 +25,10 @@ def measure(context: Context) -> dict[str, Any]:
 
     def peak_of(count: int) -> Callable[[], float]:
         # An answer's length does not matter here; short ones save time.
-        return lambda: programs.gemscope(model, [data.folder_of(context.work, count)], max_new_tokens=24).peak_bytes
+        return lambda: programs.gemscope(model, [data.links(context.work, count)], max_new_tokens=24).peak_bytes
 
     peaks = in_turn(context.turns, {str(count): peak_of(count) for count in counts})
-    folder = data.folder_of(context.work, listed)
+    folder = data.links(context.work, listed)
     program = [str(programs.BINARY), "detect", str(folder), "--labels", "shape", "--dry-run", "--json"]
 
     def plan() -> float:

@@ -557,6 +557,18 @@ pub(in super::super) fn read(
     Ok(dataset(instances, &folders, reading))
 }
 
+/// Points `outside` of their image, and annotations `of_lost` images.
+fn remark_left_out(outside: usize, of_lost: usize, reading: &mut Reading<'_>) {
+    if outside > 0 {
+        let points = counted(outside, "point lies", "points lie");
+        reading.remarks.push(format!("{points} outside of the image: left out"));
+    }
+    if of_lost > 0 {
+        let annotations = counted(of_lost, "annotation is", "annotations are");
+        reading.remarks.push(format!("{annotations} of images that are left out"));
+    }
+}
+
 /// The data set of a file, whose images may lie in `folders`.
 pub(in super::super) fn dataset(
     instances: Instances,
@@ -658,24 +670,11 @@ pub(in super::super) fn dataset(
             image.objects.push(Object { bbox, ..object });
         }
     }
-    if outside > 0 {
-        let remark = format!(
-            "{} outside of the image: left out",
-            counted(outside, "point lies", "points lie")
-        );
-        reading.remarks.push(remark);
-    }
     for image in &mut images {
         image.unboxed |= !image.points.is_empty();
         image.unboxed &= image.objects.is_empty();
     }
-    if of_lost > 0 {
-        let remark = format!(
-            "{} of images that are left out",
-            counted(of_lost, "annotation is", "annotations are")
-        );
-        reading.remarks.push(remark);
-    }
+    remark_left_out(outside, of_lost, reading);
     let categories = instances.categories;
     let ids: Vec<u64> = categories.iter().filter_map(|category| category.id.number()).collect();
     odd_ids += categories.len() - ids.len();

@@ -233,7 +233,9 @@ fn splits_by_folders(stems: &HashMap<String, usize>, images: &mut [Image]) {
     let of = |stem: &String| Split::of_word(stem.split_once('/')?.0);
     if stems.keys().all(|stem| of(stem).is_some()) {
         for (stem, place) in stems {
-            of(stem).into_iter().for_each(|split| images[*place].splits.add(split));
+            if let Some(split) = of(stem) {
+                images[*place].splits.add(split);
+            }
         }
     }
 }

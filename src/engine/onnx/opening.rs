@@ -53,7 +53,8 @@ mod tests {
         assert!(opening.admits(Duration::ZERO) && !opening.is_over());
         // The first view took all of the time so far.
         assert!(!opening.admits(Duration::from_millis(100)));
-        opening = Opening::Begun(Instant::now() - Duration::from_secs(6));
+        let begun = Instant::now().checked_sub(Duration::from_secs(6)).unwrap();
+        opening = Opening::Begun(begun);
         assert!(opening.admits(Duration::from_millis(900)));
         assert!(!opening.admits(Duration::from_millis(1100)));
         assert!(Opening::Over.admits(Duration::MAX));

@@ -28,6 +28,7 @@ pub(super) struct Piece {
 }
 
 /// A way from a sampler to the texts that lead into it.
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own about the way
 pub(super) struct Texts<'g> {
     graph: &'g Graph,
     side: Side,
@@ -205,15 +206,14 @@ impl<'g> Texts<'g> {
                     self.is_reached = true;
                     found.push(Piece { text: text.clone(), node });
                 }
-                value => match self.graph.link(value) {
-                    Some(link) => {
+                value => {
+                    if let Some(link) = self.graph.link(value) {
                         found.extend(self.of_link(link, kind(&input.name) == Kind::Pipe));
-                    }
-                    None => {
+                    } else {
                         let texts = boxed(value).into_iter();
                         found.extend(texts.map(|text| Piece { text: text.to_owned(), node }));
                     }
-                },
+                }
             }
         }
         found.retain(|piece| !piece.text.trim().is_empty());

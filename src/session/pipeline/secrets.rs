@@ -16,7 +16,7 @@ pub fn shareable(text: &str) -> String {
     let mut shareable = text.to_owned();
     if let Ok(table) = DeTable::parse(text) {
         let mut changed = Vec::new();
-        for (key, value) in table.get_ref().iter() {
+        for (key, value) in table.get_ref() {
             find(key.get_ref(), value, &mut changed);
         }
         // From the end, so that the places before stay.

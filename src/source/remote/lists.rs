@@ -18,14 +18,17 @@ use crate::source::passed_over::PassedOver;
 /// Longer lists are made anew.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// The first byte and the number of bytes, or why there are none.
+type KeptPlace = Result<(u64, u64), String>;
+
 /// A list as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     tar: String,
     tag: Tag,
     bytes: u64,
-    /// Name, first byte and number of bytes, or why there are none.
-    entries: Vec<(String, Result<(u64, u64), String>)>,
+    /// Name and place.
+    entries: Vec<(String, KeptPlace)>,
     others: PassedOver,
 }
 

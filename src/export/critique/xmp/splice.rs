@@ -70,10 +70,8 @@ fn in_jpeg(
         }
         let end = at + 2 + usize::from(u16::from_be_bytes([high, low]));
         let data = bytes.get(at + 4..end).ok_or(ENDS_EARLY)?;
-        if marker == APP1 && data.starts_with(JPEG_NAME) {
-            if there.replace(at..end).is_some() {
-                return Err(SEVERAL.to_owned());
-            }
+        if marker == APP1 && data.starts_with(JPEG_NAME) && there.replace(at..end).is_some() {
+            return Err(SEVERAL.to_owned());
         }
         // JFIF and EXIF come first.
         leading &= marker == APP0 || marker == APP1 && data.starts_with(b"Exif\0");
@@ -105,10 +103,11 @@ fn in_png(
         match kind {
             b"IDAT" => insert = insert.or(Some(at)),
             b"IEND" => break,
-            b"iTXt" if data.starts_with(PNG_NAME) => {
-                if there.replace((at..end, &data[PNG_NAME.len()..])).is_some() {
-                    return Err(SEVERAL.to_owned());
-                }
+            b"iTXt"
+                if data.starts_with(PNG_NAME)
+                    && there.replace((at..end, &data[PNG_NAME.len()..])).is_some() =>
+            {
+                return Err(SEVERAL.to_owned());
             }
             _ => {}
         }
