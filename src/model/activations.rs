@@ -1,9 +1,9 @@
 //! Graphs whose products round their activations, or do not, whatever their file says.
 //!
 //! In: an ONNX file, and how products with 4- or 8-bit weights (`MatMulNBits`) are to take their
-//! activations. Out: the file's bytes with `accuracy_level` set so on each. Promises: nothing else
-//! in it is changed; the weights beside it are not read; a file without such products, or with no
-//! other ones, is told.
+//! activations. Out: the session of its bytes with `accuracy_level` set so on each. Promises:
+//! nothing else in it is changed; the weights beside it are not read here; a graph without such
+//! products is opened from its file.
 //!
 //! ONNX Runtime has no setting for this: the attribute is read from the graph when a session is
 //! made. Its meaning: 4 rounds activations to 8 bits and multiplies integers, 0 (also where it is
@@ -11,6 +11,9 @@
 
 use std::io;
 use std::path::Path;
+
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
 
 use super::error::GraphError;
 use crate::files;
@@ -36,19 +39,51 @@ const BYTES: u64 = 2;
 const PRODUCT: &[u8] = b"MatMulNBits";
 const LEVEL: &[u8] = b"accuracy_level";
 
+/// Where ONNX Runtime takes a graph from.
+pub(super) struct Source<'p> {
+    /// Its file.
+    pub(super) path: &'p Path,
+    /// Its file's bytes with other products, and what was asked of them; `None` for the file as it
+    /// is.
+    pub(super) patched: Option<(Vec<u8>, Activations)>,
+}
+
+impl<'p> Source<'p> {
+    /// # Errors
+    /// As [`patched`].
+    pub(super) fn of(path: &'p Path, activations: Option<Activations>) -> Result<Self, GraphError> {
+        let Some(activations) = activations else { return Ok(Self { path, patched: None }) };
+        let patched = patched(path, activations)?;
+        // A graph without such products, as that of embeddings, is opened as it is.
+        let patched = (patched.products > 0).then_some((patched.bytes, activations));
+        Ok(Self { path, patched })
+    }
+
+    /// Its session.
+    pub(super) fn commit(&self, builder: SessionBuilder) -> ort::Result<Session> {
+        /// Where weights beside a graph lie that comes from memory.
+        const FOLDER: &str = "session.model_external_initializers_file_folder_path";
+        let Some((bytes, _)) = &self.patched else {
+            let mut builder = builder;
+            return builder.commit_from_file(self.path);
+        };
+        let folder = self.path.parent().unwrap_or(Path::new("")).to_string_lossy();
+        builder.with_config_entry(FOLDER, folder)?.commit_from_memory(bytes)
+    }
+}
+
 /// A graph's file with another `accuracy_level`.
-pub(super) struct Patched {
-    /// The file's bytes.
-    pub(super) bytes: Vec<u8>,
+struct Patched {
+    bytes: Vec<u8>,
     /// Products that were set.
-    pub(super) products: usize,
+    products: usize,
 }
 
 /// The file `graph` with products that take `activations`.
 ///
 /// # Errors
 /// [`GraphError`] if it cannot be read or is no ONNX.
-pub(super) fn patched(graph: &Path, activations: Activations) -> Result<Patched, GraphError> {
+fn patched(graph: &Path, activations: Activations) -> Result<Patched, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
     let file = files::read(graph, MOST_BYTES)
         .map_err(|error| contract(format!("cannot be read: {error}")))?;

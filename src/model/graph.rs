@@ -16,7 +16,7 @@ use ort::session::{IoBinding, Session, SessionInputValue};
 use ort::value::{DynValue, Outlet, Shape, TensorElementType};
 use serde::Serialize;
 
-use super::activations;
+use super::activations::Source;
 use super::error::GraphError;
 use super::external;
 use super::prepared::{self, OptimisedGraphs};
@@ -87,36 +87,6 @@ pub(super) struct Resident {
     allocator: Allocator,
     /// One for all runs: making one costs device memory.
     binding: IoBinding,
-}
-
-/// Where ONNX Runtime takes a graph from.
-pub(super) struct Source<'p> {
-    /// Its file.
-    pub(super) path: &'p Path,
-    /// Its file's bytes with other products, and what was asked of them.
-    pub(super) patched: Option<(Vec<u8>, Activations)>,
-}
-
-impl<'p> Source<'p> {
-    fn of(path: &'p Path, activations: Option<Activations>) -> Result<Self, GraphError> {
-        let Some(activations) = activations else { return Ok(Self { path, patched: None }) };
-        let patched = activations::patched(path, activations)?;
-        // A graph without such products, as that of embeddings, is opened as it is.
-        let patched = (patched.products > 0).then_some((patched.bytes, activations));
-        Ok(Self { path, patched })
-    }
-
-    /// Its session.
-    pub(super) fn commit(&self, builder: SessionBuilder) -> ort::Result<Session> {
-        /// Where weights beside a graph lie that comes from memory.
-        const FOLDER: &str = "session.model_external_initializers_file_folder_path";
-        let Some((bytes, _)) = &self.patched else {
-            let mut builder = builder;
-            return builder.commit_from_file(self.path);
-        };
-        let folder = self.path.parent().unwrap_or(Path::new("")).to_string_lossy();
-        builder.with_config_entry(FOLDER, folder)?.commit_from_memory(bytes)
-    }
 }
 
 /// How a graph's session is made.

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::activations::Source;
 use super::external;
-use super::graph::Source;
 use crate::{digest, files};
 
 /// The graph in its folder.
