@@ -5,7 +5,7 @@ embedding table and the experts' matrices `GatherBlockQuantized` (both are opera
 products of 8 bits round theirs to 8 bits besides, see `INTEGER_PRODUCTS`.
 
 `int8`: a scale for each output of a product, and for each row of activations, so that whole products run in integers, which processors do several times
-faster than in f32 (ONNX Runtime's `MatMulIntegerToFloat`). A row's scale is its own largest number, so a row's result does not depend on the others. Look-ups are those of `q8`.
+faster than in f32 (ONNX Runtime's `MatMulIntegerToFloat`). A row's scale is its own largest number, so no other row is in a product's result. Look-ups are those of `q8`.
 
 Not quantized: the choice of experts, tables of positions, and weights whose last axis is no multiple of 32, all at the graph's own dtype.
 """
