@@ -16,6 +16,7 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 
 use super::error::GraphError;
+use super::header::Header;
 use crate::files;
 use crate::record::Activations;
 
@@ -53,10 +54,11 @@ impl<'p> Source<'p> {
     /// As [`patched`].
     pub(super) fn of(path: &'p Path, activations: Option<Activations>) -> Result<Self, GraphError> {
         let Some(activations) = activations else { return Ok(Self { path, patched: None }) };
-        let patched = patched(path, activations)?;
-        // A graph without such products, as that of embeddings, is opened as it is.
-        let patched = (patched.products > 0).then_some((patched.bytes, activations));
-        Ok(Self { path, patched })
+        // A graph without such products, as that of embeddings, may hold a table of a gigabyte.
+        if Header::read(path)?.packed_products == 0 {
+            return Ok(Self { path, patched: None });
+        }
+        Ok(Self { path, patched: Some((patched(path, activations)?, activations)) })
     }
 
     /// Its session.
@@ -72,32 +74,18 @@ impl<'p> Source<'p> {
     }
 }
 
-/// A graph's file with another `accuracy_level`.
-struct Patched {
-    bytes: Vec<u8>,
-    /// Products that were set.
-    products: usize,
-}
-
 /// The file `graph` with products that take `activations`.
 ///
 /// # Errors
 /// [`GraphError`] if it cannot be read or is no ONNX.
-fn patched(graph: &Path, activations: Activations) -> Result<Patched, GraphError> {
+fn patched(graph: &Path, activations: Activations) -> Result<Vec<u8>, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
     let file = files::read(graph, MOST_BYTES)
         .map_err(|error| contract(format!("cannot be read: {error}")))?;
-    let mut products = 0;
-    let bytes = rewrite(&file, GRAPH, &mut |graph| {
-        rewrite(graph, NODE, &mut |node| {
-            let node = product(node, activations)?;
-            products += usize::from(node.is_some());
-            Ok(node)
-        })
-        .map(Some)
+    rewrite(&file, GRAPH, &mut |graph| {
+        rewrite(graph, NODE, &mut |node| product(node, activations)).map(Some)
     })
-    .map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))?;
-    Ok(Patched { bytes, products })
+    .map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))
 }
 
 /// A `NodeProto` with another `accuracy_level`; `None` if it is no such product.
@@ -245,13 +233,13 @@ mod tests {
         };
         let mixed = graph(&[("bits", 8), ("accuracy_level", 4)], &[("bits", 4), ("K", 300)]);
         std::fs::write(&path, &mixed).unwrap();
+        assert_eq!(Header::read(&path).unwrap().packed_products, 2);
         let float = patched(&path, Activations::Float).unwrap();
-        assert_eq!(float.products, 2);
-        assert_eq!(float.bytes, graph(&[("bits", 8)], &[("bits", 4), ("K", 300)]));
+        assert_eq!(float, graph(&[("bits", 8)], &[("bits", 4), ("K", 300)]));
         let int8 = patched(&path, Activations::Int8).unwrap();
-        std::fs::write(&path, &int8.bytes).unwrap();
-        assert_eq!(patched(&path, Activations::Float).unwrap().bytes, float.bytes);
-        let text = String::from_utf8_lossy(&int8.bytes);
+        std::fs::write(&path, &int8).unwrap();
+        assert_eq!(patched(&path, Activations::Float).unwrap(), float);
+        let text = String::from_utf8_lossy(&int8);
         assert_eq!(text.matches("accuracy_level").count(), 3, "{text}");
     }
 
